@@ -1,0 +1,41 @@
+# Two commands do everything: `make demo` and `make test`. Each makes the environment it needs.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo setup check test test-all evidence clean
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.developer: $(VENV)/.installed
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	@touch $@
+
+# Pre-train on the built-in pictures, evaluate, write a report, say in one line how it went.
+demo: $(VENV)/.installed
+	$(BIN)/unlabel pretrain simclr --data shapes
+
+setup: $(VENV)/.developer
+
+# Lint, format, types, and the contract on which room may import which.
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: setup
+	$(BIN)/pytest
+
+test-all: setup
+	$(BIN)/pytest -m 'slow or not slow'
+
+# The numbers of the README's table; see benchmarks/evidence/README.md for what it needs and how long it takes.
+evidence: setup
+	$(BIN)/python benchmarks/evidence/run.py
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

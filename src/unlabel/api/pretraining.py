@@ -1,0 +1,179 @@
+"""Pre-training, from options to a finished run folder."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from torch import nn
+
+from unlabel import __version__, recipes
+from unlabel.diagnostics import Verdict
+from unlabel.engine import options as engine_options
+from unlabel.engine.finish import assess, close_run, evaluation_of, pictures
+from unlabel.engine.fit import fit
+from unlabel.engine.folder import RunFolder, fresh, write_json
+from unlabel.engine.job import Job, build_method, decide, recipe
+from unlabel.engine.keep import load_backbone, load_method, note_skipped, save_backbone
+from unlabel.engine.machine import git_commit, machine, versions
+from unlabel.engine.run import Run
+from unlabel.engine.sources import Sources, image_size, open_sources
+from unlabel.errors import Fault
+from unlabel.methods import Method
+from unlabel.report import write_report
+from unlabel.report.grids import views_grid, write_picture
+from unlabel.report.thumbnails import write_thumbnails
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run left behind.
+
+    folder: the run folder; report: the page to open; verdict: what happened, in words; evaluation: its numbers.
+    """
+
+    folder: Path
+    report: Path | None
+    verdict: Verdict | None
+    evaluation: dict[str, Any] | None
+
+    def backbone(self) -> nn.Module:
+        """The pre-trained backbone, images [B, 3, S, S] -> features [B, D]."""
+        return load_backbone(self.folder)
+
+
+def pretrain(
+    method: str | None = None,
+    *,
+    resume: str | Path | None = None,
+    console: Console | None = None,
+    **options: Any,
+) -> Result:
+    """Pre-train on unlabelled images: `unlabel.pretrain("simclr", data="DIR", epochs=100, temperature=0.2)`.
+
+    method: a name from `unlabel methods`; options: those of `Run`, `Plan` and of the method, by name;
+    resume: a run folder to go on with instead, exactly where its last checkpoint is.
+    Raises Fault (or Faults, all at once) for what the user can mend; Interrupted after Ctrl-C.
+    """
+    console = console or Console(stderr=True)
+    if resume is not None:
+        if method is not None or options:
+            raise Fault("--resume takes a run folder and no other options: a run goes on exactly as it was begun")
+        return _resume(RunFolder(resume), console)
+    if method is None:
+        raise Fault("no method given; `unlabel methods` lists them, for example `unlabel pretrain simclr --data DIR`")
+    chosen = engine_options.check(method, {name: _text(value) for name, value in options.items()})
+    if chosen.run.get("recipe", "auto") not in ("auto", *recipes.recipes(method)):
+        recipes.choose(method, chosen.run["recipe"], data="", size=0)  # raises, with the nearest name
+    asked = Run(**chosen.run)
+    folder = RunFolder(_place(asked))
+    sources = open_sources(asked)
+    size = asked.size or image_size(sources.training[0])
+    name, start = recipes.choose(method, asked.recipe, data=asked.data, size=size)
+    job = decide(chosen, start, sources)
+    job = replace(job, run=replace(job.run, recipe=name, out=str(folder.path)))
+    build_method(job)  # whatever the method itself refuses is refused before anything is written
+    folder.path.mkdir(parents=True, exist_ok=True)
+    write_json(folder.run_json, {
+        "unlabel": __version__, **job.as_dict(), "data": _data_facts(job, sources), "versions": versions(),
+        "machine": machine(), "git": git_commit(), "protocol": {"split": sources.split}, "cost": {}, "finished": False,
+    })  # fmt: skip
+    return _run(job, sources, folder, console, resume=False)
+
+
+def _text(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value
+
+
+def _place(run: Run) -> Path:
+    """The folder to write; Fault if it holds something already."""
+    if run.out is None:
+        stem = Path(run.data.split("@")[0].replace(":", "-")).stem or "data"
+        return fresh(Path("runs"), f"{run.method}-{stem}")
+    path = Path(run.out)
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise Fault(f"{path} exists and is not empty: choose another --out, or go on with it by --resume {path}")
+    return path
+
+
+def _data_facts(job: Job, sources: Sources) -> dict[str, Any]:
+    first = sources.training[0]
+    return {
+        "spec": job.run.data, "images": [len(source) for source in sources.training],
+        "classes": first.classes, "fingerprint": [source.fingerprint() for source in sources.training], "skipped": 0,
+    }  # fmt: skip
+
+
+def _resume(folder: RunFolder, console: Console) -> Result:
+    stored = folder.read()
+    job = Job.from_dict(stored)
+    if stored["finished"]:
+        console.print(f"{folder.path} is finished already; its report is {folder.report}")
+        return result_of(folder)
+    sources = open_sources(job.run)
+    if [source.fingerprint() for source in sources.training] != stored["data"]["fingerprint"]:
+        raise Fault(
+            f"{job.run.data} has changed since {folder.path} was begun, so it cannot go on exactly: "
+            "restore the files or start a new run"
+        )
+    begun = folder.checkpoint.exists()  # killed before its first checkpoint, a run simply starts
+    return _run(job, sources, folder, console, resume=begun)
+
+
+def _run(job: Job, sources: Sources, folder: RunFolder, console: Console, *, resume: bool) -> Result:
+    _announce(job, sources, folder, console)
+    job = fit(job, sources, folder, console, resume=resume)
+    _, method = load_method(folder.path)
+    method.plan = job.plan
+    save_backbone(job, method, folder)
+    _draw(job, method, sources, folder)
+    if job.run.evaluate:
+        begun = time.monotonic()
+        finish(job, method, sources, folder)
+        console.print(f"evaluated in {time.monotonic() - begun:.0f} s", highlight=False)
+    count = note_skipped(folder, sources.skipped())
+    close_run(folder, count)
+    if count:
+        console.print(f"{count} files could not be read and were left out; {folder.skipped} says why", highlight=False)
+    if job.run.evaluate:
+        write_report(folder.path)
+    return result_of(folder)
+
+
+def finish(job: Job, method: Method, sources: Sources, folder: RunFolder) -> None:
+    """Evaluate, and keep small pictures of what was evaluated for the report."""
+    shown = assess(job, method, sources, folder)
+    if shown:
+        write_thumbnails((sources.queries.image(i) for i in shown), folder.artifacts)
+
+
+def result_of(folder: RunFolder) -> Result:
+    """What a run folder says of its run."""
+    evaluation = evaluation_of(folder)
+    judged = Verdict(**evaluation["verdict"]) if evaluation else None
+    return Result(folder.path, folder.report if folder.report.exists() else None, judged, evaluation)
+
+
+def _announce(job: Job, sources: Sources, folder: RunFolder, console: Console) -> None:
+    """Say what was chosen, and why, before it is done."""
+    say: Callable[[str], None] = lambda text: console.print(text, highlight=False, soft_wrap=True)  # noqa: E731
+    images = " and ".join(f"{len(source):,}" for source in sources.training)
+    what = f"{images} images of {sources.training[0].name}"
+    say(f"[bold]{job.run.method}[/] on {what}, {job.size} px, recipe {job.run.recipe}")
+    network = job.backbone.name if job.backbone else "networks of its own"
+    length = f"{job.updates:,} updates ({job.epochs:.1f} epochs)" if job.updates else f"for {job.run.budget}"
+    plan = job.plan
+    say(f"{network} · batch {plan.batch_size} · {plan.optimiser} lr {plan.peak(plan.batch_size):g} · {length}")
+    say(f"{job.settings.device} · {'; '.join(job.settings.reasons) or job.settings.precision}")
+    say(f"{sources.split[0].upper()}{sources.split[1:]}")
+    say(f"run folder {folder.path}")
+
+
+def _draw(job: Job, method: Method, sources: Sources, folder: RunFolder) -> None:
+    batch, drawn = pictures(job, method, sources)
+    views = recipe(job, method).views
+    write_picture(views_grid(batch.views, views[0].mean, views[0].std), folder.artifacts / "views.png")
+    for name, picture in drawn.items():
+        write_picture(picture, folder.artifacts / f"{name}.png")

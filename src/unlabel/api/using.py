@@ -1,0 +1,144 @@
+"""What one does with a finished run: evaluate, embed, look up neighbours, export, translate, load."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from unlabel.api.pretraining import Result, finish, result_of
+from unlabel.data.decode import decode_file
+from unlabel.data.open import open_source
+from unlabel.data.source import Source, Unreadable
+from unlabel.engine.export import FORMATS, write_export
+from unlabel.engine.finish import write_embeddings
+from unlabel.engine.folder import RunFolder
+from unlabel.engine.job import Job, recipe
+from unlabel.engine.keep import backbone_facts, load_backbone, load_method
+from unlabel.engine.run import Run
+from unlabel.engine.sources import open_sources
+from unlabel.errors import Fault, nearest
+from unlabel.evaluation.features import Features, extract
+from unlabel.evaluation.neighbours import neighbours
+from unlabel.methods.cut import CUT
+from unlabel.report import write_report
+from unlabel.report.contact_sheet import neighbours_picture
+from unlabel.views import View, evaluation, render, sample
+
+
+def load(run: str | Path) -> nn.Module:
+    """The pre-trained backbone of a run folder: images [B, 3, S, S], normalised as in training, -> [B, D]."""
+    return load_backbone(run)
+
+
+def evaluate(run: str | Path, *, data: str | None = None) -> Result:
+    """Evaluate a run's backbone (kNN, linear probe) on labelled images, against its controls; renews the report.
+
+    data: the images; default: those the run was given. Labels are class folders, or those of the data set.
+    """
+    folder = RunFolder(run)
+    job, method = load_method(run)
+    chosen = job.run if data is None else Run(**{**vars(job.run), "eval_data": data})
+    finish(job, method, open_sources(chosen), folder)
+    write_report(folder.path)
+    return result_of(folder)
+
+
+def report(run: str | Path) -> Path:
+    """Write a run's report again from what its folder holds; returns the page's path."""
+    RunFolder(run).read()
+    return write_report(Path(run))
+
+
+def _features(run: str | Path, source: Source) -> Features:
+    """The backbone's features of all readable images of a source."""
+    view = _view(RunFolder(run))
+    return extract(load_backbone(run), source, view, device=torch.device("cpu"))
+
+
+def _view(folder: RunFolder) -> View:
+    facts = backbone_facts(folder)
+    return evaluation(facts["size"], tuple(facts["mean"]), tuple(facts["std"]))
+
+
+def embed(run: str | Path, *, data: str, out: str | Path) -> int:
+    """Write path, label (-1 = unknown) and feature vector of every image of `data` to a parquet file.
+
+    Returns how many images were embedded; files that cannot be read are left out.
+    """
+    source = open_source(data)
+    features = _features(run, source)
+    write_embeddings(Path(out), features, source)
+    return len(features.index)
+
+
+def neighbors(
+    run: str | Path, *, query: str | Path, data: str, out: str | Path, k: int = 10
+) -> list[tuple[str, float]]:
+    """Find the k images of `data` nearest to the picture `query` and draw them with their cosine distances.
+
+    Returns path and distance of each, nearest first; `out` is the picture (PNG or JPEG) to write.
+    """
+    view = _view(RunFolder(run))
+    try:
+        picture = decode_file(str(query), str(query)).pixels
+    except Unreadable as problem:
+        raise Fault(f"the query {problem.path} cannot be read: {problem.reason}") from problem
+    size = np.array([picture.shape[1:]])
+    record = sample(view, seed=0, epoch=0, view_index=0, indices=np.zeros(1, np.int64), sizes=size)[0]
+    with torch.inference_mode():
+        vector = load_backbone(run)(render(picture, record, view)[None])
+    source = open_source(data)
+    features = _features(run, source)
+    index, distance = neighbours(vector, features.vectors, min(k, len(features.index)))
+    found = [(int(features.index[int(i)]), float(d)) for i, d in zip(index[0], distance[0], strict=True)]
+    shown = [(_image(source.image(i)), d, source.path(i)) for i, d in found]
+    sheet = neighbours_picture(_image(picture), shown)
+    Path(out).parent.mkdir(parents=True, exist_ok=True)
+    sheet.save(out)
+    return [(source.path(i), d) for i, d in found]
+
+
+def _image(pixels: torch.Tensor) -> Image.Image:
+    return Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
+
+
+def export(run: str | Path, *, to: str, out: str | Path | None = None) -> Path:
+    """Write the backbone for use without unlabel: to "timm", "torchvision" or "onnx".
+
+    What is written is read back and compared: features agree to 1e-5, or it is a Fault. Returns the folder or file.
+    """
+    if to not in FORMATS:
+        raise Fault(f"cannot export to `{to}`{nearest(to, FORMATS)} (known: {', '.join(FORMATS)})")
+    folder = RunFolder(run)
+    return write_export(folder, to, Path(out) if out else folder.path / f"export-{to}")
+
+
+def translate(run: str | Path, *, data: str, out: str | Path) -> int:
+    """Translate every image of `data` into the second domain of an image-translation run; writes PNGs to `out`.
+
+    Returns how many were written. Images keep their size, rounded to what the generator can take.
+    """
+    job, method = load_method(run)
+    if not isinstance(method, CUT):
+        raise Fault(f"{run} is a {job.run.method} run; only image translation (CUT) translates")
+    source = open_source(data)
+    return sum(_translate_one(job, method, source, i, Path(out)) for i in range(len(source)))
+
+
+def _translate_one(job: Job, method: CUT, source: Source, i: int, out: Path) -> bool:
+    try:
+        picture = source.image(i)
+    except Unreadable:
+        return False
+    view = recipe(job, method).views[0]
+    mean, std = (torch.tensor(values)[:, None, None] for values in (view.mean, view.std))
+    height, width = picture.shape[1] // 4 * 4, picture.shape[2] // 4 * 4
+    with torch.inference_mode():
+        x = (picture[:, :height, :width].float() / 255 - mean) / std
+        y = method.translate(x[None])[0] * std + mean
+    path = out / f"{i:06d}-{Path(source.path(i)).stem}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _image((y.clamp(0, 1) * 255).round().to(torch.uint8)).save(path)
+    return True

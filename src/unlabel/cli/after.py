@@ -1,0 +1,125 @@
+"""Commands for a run folder: evaluate, embed, neighbors, report, export, translate."""
+
+import click
+
+from unlabel.cli import LOG, OUT, cli, example
+
+RUN = click.argument("run", type=click.Path())
+
+
+@cli.command(epilog=example("unlabel evaluate runs/simclr-photos-1 --data labelled/"))
+@RUN
+@click.option("--data", help="Labelled images (class folders, arrays, or a data set's name). Default: the run's own.")
+def evaluate(run: str, data: str | None) -> None:
+    """Measure kNN and a linear probe against random weights and raw pixels."""
+    from unlabel import api
+
+    LOG.print(f"evaluating {run} ...", highlight=False)
+    result = api.evaluate(run, data=data)
+    _scores(result.evaluation or {})
+    if result.verdict is not None:
+        OUT.print(f"[bold]{result.verdict.state}[/]: {result.verdict.sentence}", highlight=False)
+    OUT.print(f"report: {result.report}", highlight=False)
+
+
+def _scores(evaluation: dict) -> None:
+    """The table of an evaluation: this run beside its controls."""
+    from rich.table import Table
+
+    knn, linear = evaluation.get("knn"), evaluation.get("linear")
+    if not knn and not linear:
+        for name, value in (evaluation.get("translation") or {}).items():
+            if not isinstance(value, dict):
+                OUT.print(f"{name}: {value}", highlight=False)
+        return
+    table = Table("accuracy, %", "this run", "random weights", "raw pixels")
+
+    def row(title: str, values: list[float | None]) -> None:
+        table.add_row(title, *("–" if value is None else f"{value:.1f}" for value in values))
+
+    who = ("run", "random", "pixels")
+    if knn:
+        row("kNN top-1", [knn.get(name) for name in who])
+    if linear:
+        for top in ("top1", "top5"):
+            row(f"linear {top}", [(linear.get(name) or {}).get(top) for name in who])
+    OUT.print(table)
+    protocol = evaluation["protocol"]
+    OUT.print(f"k = {protocol['k']}, temperature {protocol['temperature']}, {protocol['memory']} images remembered, "
+              f"{protocol['queries']} asked", highlight=False)  # fmt: skip
+
+
+@cli.command(epilog=example("unlabel embed runs/simclr-photos-1 --data photos/ -o photos.parquet"))
+@RUN
+@click.option("--data", required=True, help="Images to embed.")
+@click.option(
+    "-o",
+    "--out",
+    required=True,
+    type=click.Path(dir_okay=False),
+    help="Parquet file to write: path, label, vector.",
+)
+def embed(run: str, data: str, out: str) -> None:
+    """Write one feature vector for every image."""
+    from unlabel import api
+
+    count = api.embed(run, data=data, out=out)
+    OUT.print(f"{count:,} images embedded: {out}", highlight=False)
+
+
+@cli.command(epilog=example("unlabel neighbors runs/simclr-photos-1 --query cat.jpg --data photos/ -o like-cat.png"))
+@RUN
+@click.option("--query", required=True, type=click.Path(), help="The picture to look up.")
+@click.option("--data", required=True, help="Images to search.")
+@click.option(
+    "-o",
+    "--out",
+    default="neighbors.png",
+    show_default=True,
+    type=click.Path(dir_okay=False),
+    help="Picture to write.",
+)
+@click.option("-k", default=10, show_default=True, type=click.IntRange(1, 100), help="How many to show.")
+def neighbors(run: str, query: str, data: str, out: str, k: int) -> None:
+    """Find the images most like a picture."""
+    from unlabel import api
+
+    for path, distance in api.neighbors(run, query=query, data=data, out=out, k=k):
+        OUT.print(f"{distance:.4f}  {path}", highlight=False, markup=False)
+    OUT.print(f"picture: {out}", highlight=False)
+
+
+@cli.command(epilog=example("unlabel report runs/simclr-photos-1"))
+@RUN
+def report(run: str) -> None:
+    """Write the report of a run again."""
+    from unlabel import api
+
+    OUT.print(str(api.report(run)), highlight=False)
+
+
+@cli.command(
+    epilog=example(
+        "unlabel export runs/simclr-photos-1 --to timm -o backbone/",
+        "unlabel export runs/simclr-photos-1 --to onnx -o backbone.onnx",
+    )
+)
+@RUN
+@click.option("--to", required=True, metavar="timm|torchvision|onnx", help="For which library.")
+@click.option("-o", "--out", type=click.Path(), help="Where to; default: inside the run folder.")
+def export(run: str, to: str, out: str | None) -> None:
+    """Write the backbone for use without unlabel, and check that it gives the same features."""
+    from unlabel import api
+
+    OUT.print(f"{api.export(run, to=to, out=out)} (read back: features agree)", highlight=False)
+
+
+@cli.command(epilog=example("unlabel translate runs/cut-horses-1 --data horses/ -o as-zebras/"))
+@RUN
+@click.option("--data", required=True, help="Images of the first domain.")
+@click.option("-o", "--out", required=True, type=click.Path(file_okay=False), help="Folder for the translated images.")
+def translate(run: str, data: str, out: str) -> None:
+    """Translate images into the second domain of an image-translation run."""
+    from unlabel import api
+
+    OUT.print(f"{api.translate(run, data=data, out=out):,} images translated: {out}", highlight=False)

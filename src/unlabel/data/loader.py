@@ -1,0 +1,205 @@
+"""Batches of views in an order that depends on the seed alone.
+
+Batch u is a pure function of (seed, u): the same for any number of threads, after a resume, and on another machine.
+
+- Update u belongs to epoch u // steps_per_epoch. The order of an epoch sorts the pictures by random words of
+  (seed, epoch, picture); what does not fill a whole batch at its end is dropped.
+- With two sources (unpaired domains) an epoch is as long as the larger one. Source 0 follows the order, modulo its
+  size; the pictures of source 1 are drawn independently of it, with replacement.
+- Rank r of w processes takes rows [r B / w, (r + 1) B / w) of that same global batch.
+- The place of an unreadable picture goes to the one a whole batch further on in the epoch's order, and so on from
+  there: close by in the order, and never one that another row of the same batch has, as long as there are enough.
+
+Pictures are decoded once for all their views, in threads: no worker processes, no copies between them.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unlabel.data.source import Source, Unreadable
+from unlabel.errors import Fault
+from unlabel.views import Batch, Recipe, sample, sample_masks
+from unlabel.views.batched import render_batch
+from unlabel.views.philox import words
+
+_ORDER = 2  # stream of random words; views and masks have 0 and 1
+_CHUNK = 1 << 16
+
+
+@dataclass
+class _Draft:
+    """A batch of which the views with a transform of the user's own are still missing."""
+
+    views: list[Tensor | None]
+    images: list[list[Tensor]]  # of each source; kept only while views are missing
+    index: np.ndarray
+    records: list[np.ndarray]
+    masks: Tensor | None
+
+
+class ViewLoader:
+    """Yields the batches of updates start .. stop - 1.
+
+    sources:       one for each domain that the recipe's views look at.
+    batch_size:    B over all ranks; at most the number of pictures (the attribute has the value in use).
+    seed:          of order, views and masks, in [0, 2**64).
+    threads:       how many draw batches ahead of the training loop; 0 draws them in the loop.
+    ahead:         how many batches are drawn ahead, at least one for each thread.
+    rank, world:   which part of every batch is this process's.
+    channels_last: memory format of the views.
+
+    Raises Fault when there are too few pictures, when the ranks cannot share a batch evenly and, while drawing, when
+    no picture can be read.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        recipe: Recipe,
+        batch_size: int,
+        *,
+        seed: int,
+        start: int = 0,
+        stop: int,
+        threads: int = 1,
+        ahead: int = 2,
+        rank: int = 0,
+        world: int = 1,
+        channels_last: bool = False,
+    ) -> None:
+        if len(sources) < recipe.sources:
+            raise Fault(f"this method looks at {recipe.sources} sources of pictures, and {len(sources)} is given")
+        self.sources = list(sources[: recipe.sources])
+        self.recipe = recipe
+        self.seed, self.start, self.stop = seed, start, stop
+        self.threads, self.ahead = threads, max(ahead, threads)
+        self.rank, self.world = rank, world
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.pictures = max(len(source) for source in self.sources)
+        self.batch_size = _batch_size(batch_size, self.pictures, world, self.sources[0].name)
+        self.steps_per_epoch = self.pictures // self.batch_size
+        self._order = lru_cache(maxsize=2 * len(self.sources))(self._draw_order)  # of this epoch and the next
+        self._pools: list[ThreadPoolExecutor] = []
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def __iter__(self) -> Iterator[Batch]:
+        updates = iter(range(self.start, self.stop))
+        if self.threads == 0:
+            for update in updates:
+                yield self.batch(update)
+            return
+        # Each thread works alone: splitting every small operation over all cores costs more than it brings.
+        pool = ThreadPoolExecutor(self.threads, "unlabel-views", initializer=torch.set_num_threads, initargs=(1,))
+        self._pools.append(pool)
+        pending: deque[Future[_Draft]] = deque()
+        try:
+            pending.extend(pool.submit(self._draw, update) for update in islice(updates, self.ahead))
+            while pending:
+                draft = pending.popleft().result()
+                pending.extend(pool.submit(self._draw, update) for update in islice(updates, 1))
+                yield self._finish(draft)
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+            self._pools.remove(pool)
+            # In torch, what one thread sets is what threads that start later begin with; take that back.
+            torch.set_num_threads(torch.get_num_threads())
+
+    def close(self) -> None:
+        """Stop drawing and wait for the threads to end; iterations that are under way cannot go on."""
+        for pool in self._pools:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def batch(self, update: int) -> Batch:
+        """The batch of one update: this rank's rows of it, drawn here and now."""
+        return self._finish(self._draw(update))
+
+    def _draw(self, update: int) -> _Draft:
+        epoch, step = divmod(update, self.steps_per_epoch)
+        share = self.batch_size // self.world
+        first = step * self.batch_size + self.rank * share
+        indices: list[np.ndarray] = []
+        images: list[list[Tensor]] = []
+        for number in range(len(self.sources)):
+            read = [self._read(number, epoch, position) for position in range(first, first + share)]
+            indices.append(np.array([index for index, _ in read], np.int64))
+            images.append([image for _, image in read])
+        sizes = [np.array([image.shape[1:] for image in domain], np.int64) for domain in images]
+
+        records: list[np.ndarray] = []
+        views: list[Tensor | None] = []
+        for k, view in enumerate(self.recipe.views):
+            s = view.source
+            drawn = sample(view, seed=self.seed, epoch=epoch, view_index=k, indices=indices[s], sizes=sizes[s])
+            records.append(drawn)
+            views.append(None if view.transform is not None else self._render(images[s], drawn, k))
+        masks = None
+        if self.recipe.mask is not None:
+            masks = torch.from_numpy(sample_masks(self.recipe.mask, seed=self.seed, epoch=epoch, indices=indices[0]))
+        return _Draft(views, images if any(view is None for view in views) else [], indices[0], records, masks)
+
+    def _finish(self, draft: _Draft) -> Batch:
+        """Render what is missing: transforms of the user's own draw from global generators, so only in this thread."""
+        views = [
+            self._render(draft.images[self.recipe.views[k].source], draft.records[k], k) if view is None else view
+            for k, view in enumerate(draft.views)
+        ]
+        return Batch(views, torch.from_numpy(draft.index), draft.records, draft.masks)
+
+    def _render(self, images: list[Tensor], records: np.ndarray, k: int) -> Tensor:
+        return render_batch(images, records, self.recipe.views[k]).contiguous(memory_format=self.memory_format)
+
+    def _read(self, number: int, epoch: int, position: int) -> tuple[int, Tensor]:
+        """The picture at one place of the epoch, or the next one that can be read, with its index."""
+        source = self.sources[number]
+        for index in self._candidates(number, epoch, position):
+            if index not in source.skipped:
+                try:
+                    return index, source.image(index)
+                except Unreadable:
+                    continue
+        raise Fault(
+            f"none of the {len(source)} pictures of {source.name} can be read; `unlabel scan` lists the reasons"
+        )
+
+    def _candidates(self, number: int, epoch: int, position: int) -> Iterator[int]:
+        order = self._order(epoch, number)
+        yield int(order[position])
+        for ahead in range(self.batch_size, len(order), self.batch_size):
+            yield int(order[(position + ahead) % len(order)])
+        for ahead in range(1, len(order)):
+            yield int(order[(position + ahead) % len(order)])
+        yield from range(len(self.sources[number]))  # an order with replacement may have left some out
+
+    def _draw_order(self, epoch: int, number: int) -> np.ndarray:
+        """[pictures] which picture of a source is at each position of an epoch."""
+        word = np.concatenate(
+            [
+                words(2, seed=self.seed, epoch=epoch, indices=part, stream=_ORDER, view=number)
+                for part in np.split(np.arange(self.pictures), range(_CHUNK, self.pictures, _CHUNK))
+            ]
+        )  # [pictures, 2] of 32 bits
+        key = word[:, 0] << np.uint64(32) | word[:, 1]
+        drawn = np.argsort(key, kind="stable") if number == 0 else key
+        return drawn.astype(np.uint64) % np.uint64(len(self.sources[number]))
+
+
+def _batch_size(wanted: int, pictures: int, world: int, name: str) -> int:
+    """`wanted`, or the number of pictures if there are fewer; always a multiple of `world`."""
+    if wanted < 1:
+        raise Fault(f"the batch size must be at least 1, not {wanted}")
+    if wanted % world:
+        raise Fault(f"a batch of {wanted} cannot be shared evenly by {world} processes: take a multiple of {world}")
+    size = wanted if wanted <= pictures else pictures - pictures % world
+    if pictures < 2 or size == 0:
+        raise Fault(f"{name} has {pictures} pictures; training needs at least {max(2, world)}")
+    return size

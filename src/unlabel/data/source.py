@@ -1,0 +1,157 @@
+"""Where pictures come from: a source is a numbered, finite collection of pictures, decoded one at a time.
+
+Labels are carried along for evaluation where a collection has them; nothing that trains ever sees them.
+"""
+
+import hashlib
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from torch import Tensor
+
+
+class Unreadable(Exception):
+    """A picture that cannot be read. Runs go on without it and list it at the end.
+
+    path:   printable name of the picture.
+    reason: a few words for the user, such as "the file is cut short".
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+class Source(ABC):
+    """A collection of pictures.
+
+    name:    what the user called it.
+    labels:  [n] int64, the class of each picture, -1 where unknown.
+    classes: the names of classes 0, 1, ..., or None when there are no classes.
+    factors: other known facts of each picture by name, [n] each, or None; for evaluation only.
+    skipped: pictures that turned out to be unreadable so far, by position; `image` fills it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        labels: np.ndarray,
+        classes: list[str] | None = None,
+        factors: dict[str, np.ndarray] | None = None,
+    ) -> None:
+        self.name = name
+        self.labels = labels
+        self.classes = classes
+        self.factors = factors
+        self.skipped: dict[int, Unreadable] = {}
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """The number of pictures, readable or not."""
+
+    @abstractmethod
+    def image(self, i: int) -> Tensor:
+        """Picture i, uint8 [3, H, W]. It may be shared: do not write into it.
+
+        Raises Unreadable, after noting it in `skipped`, when there is no such picture to be had.
+        Threads may call it at the same time.
+        """
+
+    @abstractmethod
+    def path(self, i: int) -> str:
+        """A printable name of picture i: its path where it has one, exact where the path is UTF-8."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """A sha256 in hexadecimal digits that tells this collection from others."""
+
+    def refuse(self, i: int, reason: str) -> Unreadable:
+        """Notes that picture i cannot be read; returns the exception for `image` to raise."""
+        # The one that is kept is never raised: a traceback would keep the bytes of the file alive.
+        self.skipped[i] = Unreadable(self.path(i), reason)
+        return Unreadable(self.path(i), reason)
+
+
+class Subset(Source):
+    """Some pictures of another source, renumbered 0, 1, ... in the order of `indices`."""
+
+    def __init__(self, source: Source, indices: Sequence[int] | np.ndarray) -> None:
+        self.source = source
+        self.indices = np.asarray(indices, dtype=np.int64)
+        if len(self.indices) and not 0 <= self.indices.min() <= self.indices.max() < len(source):
+            raise IndexError(f"indices of a subset must be in [0, {len(source)})")
+        factors = source.factors and {key: facts[self.indices] for key, facts in source.factors.items()}
+        super().__init__(source.name, source.labels[self.indices], source.classes, factors)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def image(self, i: int) -> Tensor:
+        """Picture i of the subset; see `Source.image`."""
+        try:
+            return self.source.image(int(self.indices[i]))
+        except Unreadable as unreadable:
+            raise self.refuse(i, unreadable.reason) from None
+
+    def path(self, i: int) -> str:
+        """The name that picture i has in the whole source."""
+        return self.source.path(int(self.indices[i]))
+
+    def fingerprint(self) -> str:
+        """Covers the whole source and the choice made from it."""
+        return digest([self.source.fingerprint(), self.indices.tobytes()])
+
+
+class Cached(Source):
+    """Another source whose decoded pictures are kept in memory, first come, until `max_bytes` are full.
+
+    Pictures are visited in a new random order each epoch, so throwing old ones out would gain nothing.
+    """
+
+    def __init__(self, source: Source, max_bytes: int) -> None:
+        super().__init__(source.name, source.labels, source.classes, source.factors)
+        self.source = source
+        self.skipped = source.skipped
+        self.max_bytes = max_bytes
+        self.bytes = 0
+        self._images: dict[int, Tensor] = {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def image(self, i: int) -> Tensor:
+        """Picture i, decoded at most once by each thread that asks before it is kept."""
+        kept = self._images.get(i)
+        if kept is not None:
+            return kept
+        image = self.source.image(i)
+        with self._lock:
+            if i not in self._images and self.bytes + image.nbytes <= self.max_bytes:
+                self._images[i] = image
+                self.bytes += image.nbytes
+        return image
+
+    def path(self, i: int) -> str:
+        """The name of picture i."""
+        return self.source.path(i)
+
+    def fingerprint(self) -> str:
+        """That of the source: a cache changes no picture."""
+        return self.source.fingerprint()
+
+
+def digest(parts: Iterable[bytes | str]) -> str:
+    """sha256 of several parts, hexadecimal; where one part ends and the next begins counts."""
+    total = hashlib.sha256()
+    for part in parts:
+        data = part.encode("utf-8", "surrogateescape") if isinstance(part, str) else part
+        total.update(len(data).to_bytes(8, "little"))
+        total.update(data)
+    return total.hexdigest()

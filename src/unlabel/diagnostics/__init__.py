@@ -1,0 +1,30 @@
+"""What is happening inside? Numbers that need no labels, and a verdict in words.
+
+spread       feature_std, mean_cosine: do different images get different embeddings?
+spectrum     singular_values, effective_rank, dimensions_for: how many directions are used?
+hypersphere  alignment, uniformity: do views agree, do images fill the sphere?
+measure      all of them at once
+verdict      what the numbers of a run amount to
+"""
+
+from unlabel.diagnostics.hypersphere import alignment, uniformity
+from unlabel.diagnostics.measure import measure
+from unlabel.diagnostics.spectrum import dimensions_for, effective_rank, rank_of, singular_values
+from unlabel.diagnostics.spread import feature_std, healthy_std, mean_cosine
+from unlabel.diagnostics.verdict import STATES, Verdict, verdict
+
+__all__ = [
+    "STATES",
+    "Verdict",
+    "alignment",
+    "dimensions_for",
+    "effective_rank",
+    "feature_std",
+    "healthy_std",
+    "mean_cosine",
+    "measure",
+    "rank_of",
+    "singular_values",
+    "uniformity",
+    "verdict",
+]

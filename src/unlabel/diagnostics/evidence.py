@@ -1,0 +1,102 @@
+"""The numbers of one run, sorted by what they can prove; `verdict` draws the conclusions."""
+
+import math
+from collections.abc import Sequence
+from statistics import median
+from typing import Any, TypeGuard
+
+READ_QUERIES = 500  # images behind a reading that does not say how many
+
+
+class Evidence:
+    """What was measured in a run.
+
+    losses     the logged losses, in order, finite or not
+    updates    when each reading was taken
+    readings   the monitors' numbers
+    evaluated  whether there is an evaluation of embeddings
+    latest     the newest measure of the embeddings' shape: the evaluation's, else the last reading's
+    queries    labelled images behind the evaluation's accuracies
+    """
+
+    def __init__(self, history: Sequence[dict[str, Any]], final: dict[str, Any] | None, finished: bool) -> None:
+        self.final = final or {}
+        self.finished = finished
+        self.losses = [line["loss"] for line in history if "loss" in line]
+        readings = [line for line in history if "monitor" in line]
+        self.updates = [int(line.get("update", 0)) for line in readings]
+        self.readings: list[dict[str, Any]] = [line["monitor"] for line in readings]
+        self.evaluated = finite(self.final.get("std"))
+        self.latest: dict[str, Any] = self.final if self.evaluated else (self.readings[-1] if self.readings else {})
+        self.queries = int((self.final.get("protocol") or {}).get("queries") or 0)
+
+    # ------------------------------------------------------------ readings
+
+    def column(self, name: str) -> list[float]:
+        """The finite values of one entry of the readings."""
+        return [float(reading[name]) for reading in self.readings if finite(reading.get(name))]
+
+    @property
+    def knn(self) -> list[float]:
+        """Live kNN in %, one for each reading; empty where any reading lacks it."""
+        found = self.column("knn")
+        return found if len(found) == len(self.readings) else []
+
+    @property
+    def read_margin(self) -> float:
+        """The margin of live kNN."""
+        return margin(max(self.knn), int(self.readings[-1].get("queries") or READ_QUERIES))
+
+    @property
+    def late_gain(self) -> float:
+        """What the second half of the readings of live kNN adds to the best of the first."""
+        half = len(self.knn) // 2
+        return max(self.knn[half:]) - max(self.knn[:half])
+
+    @property
+    def loss_quarters(self) -> tuple[float, float, float] | None:
+        """Medians of the loss over the first quarter, the middle half and the last quarter."""
+        known = [float(loss) for loss in self.losses if finite(loss)]
+        quarter = len(known) // 4
+        if not quarter:
+            return None
+        return median(known[:quarter]), median(known[quarter:-quarter]), median(known[-quarter:])
+
+    # ------------------------------------------------------------ evaluation
+
+    def score(self, name: str, who: str) -> float | None:
+        """A top-1 accuracy of the evaluation in %: name "knn" or "linear", who "run", "random" or "pixels"."""
+        value = (self.final.get(name) or {}).get(who)
+        value = value.get("top1") if isinstance(value, dict) else value
+        return float(value) if finite(value) else None
+
+    def lead(self, name: str, over: str) -> float | None:
+        """Points by which the run beats a control, less the margin; None where one of them was not measured."""
+        run, control = self.score(name, "run"), self.score(name, over)
+        if run is None or control is None:
+            return None
+        return run - control - margin(max(run, control), self.queries)
+
+    def leads(self, over: str) -> dict[str, float]:
+        """The leads that exist, by the accuracy's name."""
+        found = {name: self.lead(name, over) for name in ("knn", "linear")}
+        return {name: lead for name, lead in found.items() if lead is not None}
+
+    @property
+    def vindicated(self) -> bool:
+        """Whether labels show that the embeddings are better than those of untrained weights."""
+        leads = self.leads("random")
+        if leads:
+            return max(leads.values()) > 0
+        return len(self.knn) >= 2 and self.knn[-1] - self.knn[0] > self.read_margin
+
+
+def margin(accuracy: float, count: int) -> float:
+    """Two standard errors of an accuracy in % on `count` images, one point at least."""
+    p = min(max(accuracy, 0.0), 100.0)
+    return max(1.0, 2 * math.sqrt(p * (100 - p) / max(count, 1)))
+
+
+def finite(value: Any) -> TypeGuard[float]:
+    """Whether this is a number that says something."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,70 @@
+"""How many directions carry the embeddings? The spectrum sees a collapse onto a few dimensions, which a mean cannot."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+
+def singular_values(x: Float[Tensor, "n d"], *, normalise: bool = True) -> Float[Tensor, "k"]:
+    """The singular values of the centred embeddings, largest first.
+
+        U S V' = (Z - mean Z) / sqrt(n - 1),   Z_i = x_i / |x_i|
+
+    x          [n, D] embeddings of n >= 2 different images
+    normalise  whether rows are scaled to length one first, as cosine similarity sees them
+
+    Returns [min(n, D)] float64 on the host. Their squares are the eigenvalues of the covariance, so that the values
+    do not depend on n except through sampling; at most n - 1 of them are above zero. Values below 1e-12 of the
+    longest row are rounding errors and become 0; embeddings that are not finite give NaN.
+    Jing, Vincent, LeCun and Tian, ICLR 2022, arXiv 2110.09348, section 3 (who show the eigenvalues).
+    Raises ValueError for a single row.
+    """
+    if len(x) < 2:
+        raise ValueError(f"a spectrum needs two embeddings or more, not {len(x)}")
+    z = x.detach().to("cpu", torch.float64)
+    z = F.normalize(z, dim=1) if normalise else z
+    if not torch.isfinite(z).all():
+        return torch.full((min(z.shape),), torch.nan, dtype=torch.float64)
+    values = torch.linalg.svdvals((z - z.mean(dim=0)) / (len(z) - 1) ** 0.5)
+    return torch.where(values > 1e-12 * z.norm(dim=1).max(), values, 0.0)
+
+
+def effective_rank(x: Float[Tensor, "n d"]) -> float:
+    """RankMe: how many directions the embeddings use, exp(-sum_k p_k log p_k) with p_k = s_k / sum_j s_j.
+
+    x  [n, D] embeddings of n >= 2 different images
+
+    Returns a number in [1, min(n - 1, D)], or 0 where all rows are equal. One direction gives 1, D equal ones D.
+    Garrido, Balestriero, Najman and LeCun, ICML 2023, arXiv 2210.02885, equations 1 and 2, with one departure: rows
+    are normalised and centred first (`singular_values`), for an offset that all images share tells nothing about any.
+    The participation ratio (sum s²)² / sum s⁴ is another number: built from variances, it is never larger on the
+    same data and far less moved by weak directions.
+    Read it beside `feature_std`: the rounding errors of a complete collapse have a high rank too.
+    """
+    return rank_of(singular_values(x))
+
+
+def rank_of(values: Float[Tensor, "k"]) -> float:
+    """The effective rank of singular values that are already there; see `effective_rank`."""
+    total = values.sum()
+    if total <= 0:
+        return 0.0
+    return float(torch.special.entr(values / total).sum().exp())
+
+
+def dimensions_for(values: Float[Tensor, "k"], variance: float = 0.99) -> int:
+    """The fewest directions that carry this share of the variance: min k with sum_{j<=k} s_j² >= share sum_j s_j².
+
+    values    [K] singular values, largest first
+    variance  the share, in (0, 1]
+
+    Returns a number in [1, K], or 0 where all values are zero or NaN.
+    """
+    if not 0 < variance <= 1:
+        raise ValueError(f"a share of the variance lies in (0, 1], not {variance}")
+    carried = values.double().square().cumsum(dim=0)
+    if not len(carried) or not carried[-1] > 0:
+        return 0
+    # A relative margin far below any share: the last sum and its share 1.0 must not differ by rounding.
+    return int((carried < carried[-1] * variance * (1 - 1e-12)).sum()) + 1

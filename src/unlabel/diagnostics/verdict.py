@@ -1,0 +1,287 @@
+"""What the numbers of a run amount to, in one sentence and one piece of advice.
+
+The rules are asked in this order; the first that has its evidence speaks. D is the number of dimensions, n the
+number of images measured; the margin of an accuracy p in % is max(1, 2 sqrt(p (100 - p) / n)) points.
+
+    diverging               the last loss, a reading or an embedding is not a finite number; or the loss (median of the
+                            last tenth of at least 20 lines) is above three times its highest value in the first tenth
+    learning, or
+    not-better-than-identity   image translation: whether translations are closer to the target domain than inputs
+    too-short               neither an evaluation of embeddings nor three readings
+    collapsed               the feature std is below 5 % of 1/sqrt(D), its healthy value
+    dimensional-collapse    at most 3 % of the min(D, n - 1) possible directions carry 99 % of the variance; where that
+                            was not counted: the effective rank is below 3 % of D and below half of its first value
+    not-better-than-random  labels: neither kNN nor the linear probe beats random weights by its margin; where that
+                            was not compared: six readings, none better than the untrained network by the margin
+    learning                labels: the evaluation beats random weights; or, where that was not compared, live kNN
+                            gained half a margin in the second half of the readings
+                            no labels: the loss still falls, or the effective rank still rises by 5 %
+    plateau                 at least six readings without such a gain
+
+Labels outvote the two collapses: embeddings whose neighbours beat random weights are not worthless, however narrow
+their cone. Nothing is said that was not measured; without labels the sentence says that there were none.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from unlabel.diagnostics.evidence import Evidence, finite
+from unlabel.diagnostics.spread import healthy_std
+
+STATES = (
+    "learning",
+    "plateau",
+    "collapsed",
+    "dimensional-collapse",
+    "diverging",
+    "not-better-than-random",
+    "not-better-than-identity",
+    "too-short",
+)
+
+COLLAPSED = 0.05  # of the healthy standard deviation
+FEW = 0.03  # of the directions
+LEAST_READINGS, ENOUGH_READINGS = 3, 6
+_UNMEASURED = "there are no labels, so how useful the embeddings are was not measured"
+_GO_ON = "Let it go on."
+_LOOK = "Look at the nearest neighbours in the report, or evaluate on a few labelled images."
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """state: one of STATES; sentence: what was found, with its numbers; advice: what to do now."""
+
+    state: str
+    sentence: str
+    advice: str
+
+
+def verdict(history: Sequence[dict[str, Any]], *, final: dict[str, Any] | None, finished: bool) -> Verdict:
+    """Judge a run by what was measured; the rules are those of the module.
+
+    history   lines of metrics.jsonl, in order: loss lines {"update", "loss", ...} and readings {"update", "monitor":
+              {"std", "mean_cosine", "effective_rank", "dimensions"?, "dimensions_99"?, "images"?, "knn"? in %}}
+    final     the numbers of evaluation.json, if it was evaluated
+    finished  whether training has come to its end
+    """
+    evidence = Evidence(history, final, finished)
+    rules = (_diverging, _translation, _too_short, _collapsed, _narrow, _useless, _better)
+    return next((found for rule in rules if (found := rule(evidence)) is not None), None) or _trend(evidence)
+
+
+def _diverging(e: Evidence) -> Verdict | None:
+    advice = "Lower the learning rate or lengthen the warm-up, and train in full precision if it was mixed."
+    broken = int(e.final.get("non_finite") or 0)
+    if broken:
+        return Verdict("diverging", f"{broken:,} embeddings are not finite numbers: the weights have diverged.", advice)
+    if e.losses and not finite(e.losses[-1]):
+        return Verdict(
+            "diverging", f"The loss is not a finite number at the last of {len(e.losses):,} entries.", advice
+        )
+    if not e.evaluated and e.readings and not finite(e.readings[-1].get("std")):
+        return Verdict("diverging", f"The embeddings at update {e.updates[-1]:,} are not finite numbers.", advice)
+    known = [float(loss) for loss in e.losses if finite(loss)]
+    tenth = len(known) // 10
+    if tenth >= 2:
+        first, last = max(known[:tenth]), median(known[-tenth:])
+        if first > 0 and last > 3 * first:
+            sentence = f"The loss rose to {last:.4g}; in the first tenth of training it was never above {first:.4g}."
+            return Verdict("diverging", sentence, advice)
+    return None
+
+
+def _translation(e: Evidence) -> Verdict | None:
+    found = e.final.get("translation")
+    if not isinstance(found, dict) or e.evaluated or not finite(found.get("closer")):
+        return None
+    before, after = found["identity"]["fd"], found["translation"]["fd"]
+    numbers = f"Frechet distance {after:.4g} to the target domain, against {before:.4g} for untouched inputs"
+    if found["closer"] > 0:
+        advice = "Look at the translations in the report: a distance does not see whether the content was kept."
+        return Verdict("learning", f"Translations are {100 * found['closer']:.0f} % closer ({numbers}).", advice)
+    advice = "Train longer, and look at the translations in the report for what goes wrong."
+    return Verdict("not-better-than-identity", f"Translations are no closer than the inputs were ({numbers}).", advice)
+
+
+def _too_short(e: Evidence) -> Verdict | None:
+    if e.evaluated or len(e.readings) >= LEAST_READINGS:
+        return None
+    count = len(e.readings)
+    many = "one reading" if count == 1 else f"{count or 'no'} readings"
+    advice = "Evaluate the run." if e.finished else "Wait for more readings."
+    return Verdict("too-short", f"There is too little to judge by: {many} of training and no evaluation.", advice)
+
+
+def _collapsed(e: Evidence) -> Verdict | None:
+    width, std, cosine = (e.latest.get(name) for name in ("dimensions", "std", "mean_cosine"))
+    if finite(width) and finite(std):
+        healthy = healthy_std(int(width))
+        share = std / healthy
+        numbers = f"feature std {std:.2g}, {_percent(share)} of the healthy {healthy:.2g}"
+    elif finite(cosine):
+        # The variances of unit vectors add up to 1 - |mean|², so std sqrt(D) is at most this.
+        share = math.sqrt(max(0.0, 1 - cosine))
+        numbers = f"mean cosine {cosine:.4f}, so a feature std of at most {_percent(share)} of the healthy one"
+    else:
+        return None
+    if share >= COLLAPSED or e.vindicated:
+        return None
+    return Verdict(
+        "collapsed",
+        f"Every image has nearly the same embedding ({numbers}).",
+        "Stop, more training will not undo it: lower the learning rate, raise the batch size or use the defaults.",
+    )
+
+
+def _narrow(e: Evidence) -> Verdict | None:
+    width, few, rank = (e.latest.get(name) for name in ("dimensions", "dimensions_99", "effective_rank"))
+    ranks = e.column("effective_rank")
+    if not finite(width) or e.vindicated:
+        return None
+    if finite(few):
+        images = e.latest.get("images")
+        possible = min(width, images - 1) if finite(images) else width
+        if few > max(1.0, FEW * possible):
+            return None
+        numbers = f"{few:.0f} of {width:,.0f} dimensions carry 99 % of the variance"
+        numbers += "" if possible == width else f" of {images:,.0f} images"
+    else:
+        if not finite(rank) or not ranks or rank >= min(FEW * width, ranks[0] / 2):
+            return None
+        numbers = f"the effective rank is {_number(rank)} of {width:,.0f} and was {_number(ranks[0])}"
+    return Verdict(
+        "dimensional-collapse",
+        f"The embeddings have shrunk to a few directions: {numbers}.",
+        "Try weaker augmentations, a lower learning rate or a projector on top of the backbone.",
+    )
+
+
+def _useless(e: Evidence) -> Verdict | None:
+    leads, knn = e.leads("random"), e.knn
+    if leads:
+        if max(leads.values()) > 0:
+            return None
+        sentence = f"On {e.queries:,} images with labels it is not better than random weights: {_scores(e, leads)}."
+    else:
+        if len(knn) < ENOUGH_READINGS or e.updates[0] != 0 or max(knn[1:]) - knn[0] > e.read_margin:
+            return None
+        sentence = (
+            f"In {len(knn)} readings kNN never beat the untrained network by more than noise "
+            f"({knn[0]:.1f} % untrained, {max(knn[1:]):.1f} % at best, margin {e.read_margin:.1f})."
+        )
+    return Verdict(
+        "not-better-than-random",
+        sentence,
+        "Train longer, or change the learning rate by a factor of three; check that the views suit the images.",
+    )
+
+
+def _better(e: Evidence) -> Verdict | None:
+    """Labels and controls, and better than random weights: the rule before has seen to that."""
+    leads, pixels = e.leads("random"), e.leads("pixels")
+    if not leads:
+        return None
+    begin = "It learned" if e.finished else "It is learning"
+    sentence = f"{begin}: on {e.queries:,} images with labels, {_scores(e, leads)}"
+    if leads.get("knn", 1.0) <= 0:
+        sentence += "; nearest neighbours do not show it, the linear probe does"
+    if pixels and max(pixels.values()) <= 0:
+        return Verdict(
+            "learning", f"{sentence}; raw pixels are still as good.", "Train longer before you rely on this backbone."
+        )
+    if not e.finished:
+        return Verdict("learning", f"{sentence}.", _GO_ON)
+    if len(e.knn) < ENOUGH_READINGS:
+        advice = "Use the backbone; to know whether a longer run pays, compare two lengths."
+    elif e.late_gain > e.read_margin / 2:
+        advice = "Use the backbone; it was still improving in the second half, so a longer run may well be better."
+    else:
+        advice = "Use the backbone; the second half brought little, so change the method or the data, not the length."
+    return Verdict("learning", f"{sentence}.", advice)
+
+
+def _trend(e: Evidence) -> Verdict:
+    """What the readings of training say when there is no comparison with controls."""
+    if len(e.readings) < LEAST_READINGS:
+        knn = e.score("knn", "run")
+        sentence = f"The embeddings are spread ({_shape(e)}), but there are too few readings of training to see a trend"
+        sentence += f"; {_UNMEASURED}" if knn is None else f", and no control for its kNN of {knn:.1f} %"
+        return Verdict("too-short", f"{sentence}.", _LOOK)
+    return _labelled_trend(e) if e.knn else _unlabelled_trend(e)
+
+
+def _labelled_trend(e: Evidence) -> Verdict:
+    knn, margin = e.knn, e.read_margin
+    rise = f"kNN went from {knn[0]:.1f} % to {knn[-1]:.1f} % in {len(knn)} readings"
+    go_on = "Evaluate it against its controls." if e.finished else _GO_ON
+    if len(knn) < ENOUGH_READINGS:
+        if max(knn[1:]) - knn[0] > margin:
+            return Verdict("learning", f"{rise}.", go_on)
+        sentence = f"{rise}, which the noise of {margin:.1f} points could explain."
+        return Verdict("too-short", sentence, "Train longer." if e.finished else "Wait for more readings.")
+    if max(knn) - knn[-1] > margin:
+        sentence = (
+            f"kNN has fallen to {knn[-1]:.1f} % from {max(knn):.1f} % at update {e.updates[knn.index(max(knn))]:,}."
+        )
+        return Verdict("plateau", sentence, "Lower the learning rate, or plan fewer epochs so that it decays sooner.")
+    gain = f"{e.late_gain:+.1f} points in the second half"
+    if e.late_gain > margin / 2:
+        return Verdict("learning", f"{rise}, {gain}.", go_on)
+    sentence = f"{rise}, but has stopped rising: {gain}, where noise is {margin:.1f}."
+    return Verdict("plateau", sentence, "Stop here, or change something other than the length of training.")
+
+
+def _unlabelled_trend(e: Evidence) -> Verdict:
+    ranks, quarters = e.column("effective_rank"), e.loss_quarters
+    facts, fell, falling = [], False, False
+    if quarters is not None:
+        start, middle, end = quarters
+        fell = start - end > 0.01 * abs(start)
+        falling = fell and middle - end > 0.05 * (start - end)
+        facts.append(f"the loss went from {start:.4g} to {end:.4g}")
+    shrunk = bool(ranks) and ranks[-1] < ranks[0] / 2
+    rising = bool(ranks) and ranks[-1] > 1.05 * ranks[len(ranks) // 2]
+    facts.append(
+        f"the effective rank fell from {_number(ranks[0])} to {_number(ranks[-1])}"
+        if shrunk
+        else f"the embeddings stay spread ({_shape(e)})"
+    )
+    sentence = " and ".join(facts)
+    sentence = f"{sentence[0].upper()}{sentence[1:]}; {_UNMEASURED}."
+    if falling or rising or (fell and e.finished):
+        watch = "Watch the effective rank: if it goes on falling, the embeddings are collapsing."
+        return Verdict("learning", sentence, watch if shrunk else _LOOK if e.finished else _GO_ON)
+    if len(e.readings) < ENOUGH_READINGS:
+        return Verdict("too-short", sentence, "Train longer." if e.finished else "Wait for more readings.")
+    advice = "Neither loss nor effective rank improves any more: stop here, or change the learning rate."
+    return Verdict("plateau", sentence, advice)
+
+
+def _scores(e: Evidence, names: Sequence[str] | dict[str, float]) -> str:
+    titles = {"knn": "kNN", "linear": "linear probe"}
+    parts = []
+    for name in names:
+        text = f"{titles[name]} {e.score(name, 'run'):.1f} % against {e.score(name, 'random'):.1f} % for random weights"
+        pixels = e.score(name, "pixels")
+        parts.append(text if pixels is None else f"{text} and {pixels:.1f} % for raw pixels")
+    return ", ".join(parts)
+
+
+def _shape(e: Evidence) -> str:
+    """Effective rank and mean cosine in words."""
+    rank, width, cosine = (e.latest.get(name) for name in ("effective_rank", "dimensions", "mean_cosine"))
+    of = f" of {width:,.0f}" if finite(width) else ""
+    parts = [f"effective rank {_number(rank)}{of}"] if finite(rank) else []
+    parts += [f"mean cosine {cosine:.2f}"] if finite(cosine) else []
+    return ", ".join(parts) or "by the little that was measured"
+
+
+def _number(value: float) -> str:
+    return f"{value:.1f}" if value < 10 else f"{value:,.0f}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"

@@ -1,0 +1,1 @@
+"""Turns a run into a finished run folder: options, job, training, checkpoints, what is kept."""

@@ -1,0 +1,231 @@
+"""What happens beside the steps of training: the journal, readings, checkpoints, a clean stop."""
+
+import json
+import signal
+import threading
+import time
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from unlabel.diagnostics import verdict
+from unlabel.engine import checkpoint
+from unlabel.engine.folder import RunFolder, plain
+from unlabel.engine.job import Job
+from unlabel.engine.monitor import Monitor
+from unlabel.engine.progress import ProgressDisplay
+from unlabel.engine.run import seconds
+from unlabel.errors import Interrupted
+from unlabel.methods import Method
+from unlabel.views import Batch
+
+MOST_LINES = 2_000
+
+
+class Enough(Exception):
+    """The speed of training is measured."""
+
+
+class Signals:
+    """While inside, Ctrl-C and a request to terminate are noted instead of obeyed; `asked` tells."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
+
+    def __enter__(self) -> "Signals":
+        self.main = threading.current_thread() is threading.main_thread()
+        if self.main:
+            self.before = {n: signal.signal(n, self._note) for n in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.main:
+            for number, handler in self.before.items():
+                signal.signal(number, handler)
+
+
+class Journal:
+    """metrics.jsonl, appended to line by line; after a resume it goes on where the checkpoint was."""
+
+    def __init__(self, path: Path, keep: int) -> None:
+        """keep: bytes of an existing file that belong to the past; what follows them is cut off."""
+        path.touch()
+        with open(path, "r+b") as file:
+            file.truncate(keep)
+        self.file = open(path, "ab")  # noqa: SIM115 (closed by `close`)
+
+    def write(self, **line: Any) -> None:
+        """Append one JSON object; it is on disk when this returns, should the process be killed."""
+        self.file.write((json.dumps(plain(line)) + "\n").encode())
+        self.file.flush()
+
+    @property
+    def length(self) -> int:
+        """Bytes written so far."""
+        return self.file.tell()
+
+    def close(self) -> None:
+        """Close the file."""
+        self.file.close()
+
+
+class Beside(pl.Callback):
+    """Everything beside the steps, in a fixed order: journal, reading, checkpoint, stop.
+
+    The order matters for resuming: a checkpoint knows the length of the journal that belongs to it.
+    """
+
+    def __init__(self, job: Job, folder: RunFolder, monitor: Monitor, display: ProgressDisplay, signals: Signals,
+                 resumed: checkpoint.Checkpoint | None) -> None:  # fmt: skip
+        self.job, self.folder, self.monitor, self.display, self.signals = (
+            job,
+            folder,
+            monitor,
+            display,
+            signals,
+        )
+        self.resumed = resumed
+        self.seen = resumed.updates if resumed else 0
+        self.past = resumed.seconds if resumed else 0.0
+        self.aside = 0.0  # seconds spent on readings and checkpoints, which are not training
+        self.journal = Journal(folder.metrics, resumed.lines if resumed else 0)
+        self.readings = [line for line in folder.readings() if "monitor" in line]
+        self.save_seconds = seconds(job.run.save_every)
+        self.every = max(1, job.updates // MOST_LINES)
+        count = job.run.monitors
+        self.moments = {round(job.updates * i / count) for i in range(count + 1)} if count else set()
+
+    # ------------------------------------------------------------ Lightning's hooks
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Put back what the checkpoint holds; torch's generators last, so that nothing draws from them after."""
+        self.begun = self.saved = self.window = time.monotonic()
+        self.window_updates = self.seen
+        if self.resumed is not None:
+            for optimiser, state in zip(trainer.optimizers, self.resumed.optimisers, strict=True):
+                optimiser.load_state_dict(state)
+            checkpoint.restore_rng(self.resumed.rng)
+        else:
+            self._read(_method(pl_module))
+            self._save(trainer, _method(pl_module))
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        """After a batch that made an update."""
+        method = _method(pl_module)
+        if method.updates == self.seen:
+            return  # accumulating
+        self.seen = method.updates
+        if self.seen % self.every == 0 or self.seen == self.job.updates:
+            self._write(trainer, method)
+        aside = time.monotonic()
+        if self.seen in self.moments:
+            self._read(method)
+        last = self.seen == self.job.updates
+        if last or self.signals.asked or time.monotonic() - self.saved > self.save_seconds:
+            self._save(trainer, method)
+        self.aside += time.monotonic() - aside
+        if self.signals.asked and not last:
+            raise Interrupted(
+                f"stopped after update {self.seen} of {self.job.updates}; everything is saved: "
+                f"go on with `unlabel pretrain --resume {self.folder.path}`"
+            )
+
+    # ------------------------------------------------------------ what they do
+
+    @property
+    def trained(self) -> float:
+        """Seconds of training, without readings and checkpoints."""
+        return self.past + time.monotonic() - self.begun - self.aside
+
+    def _write(self, trainer: pl.Trainer, method: Method) -> None:
+        terms = {name: float(value) for name, value in method.terms.items()}
+        rate = trainer.optimizers[0].param_groups[0]["lr"]
+        images = self.job.plan.batch_size * self.job.run.accumulate
+        speed = self.seen * images / max(self.trained, 1e-9)
+        loss = sum(terms.values())
+        self.journal.write(
+            update=self.seen, epoch=self.seen / self.job.updates_per_epoch, seconds=round(self.trained, 3),
+            loss=loss, terms=terms, lr=rate, images_per_second=round(speed, 1),
+        )  # fmt: skip
+        if trainer.logger is not None:
+            trainer.logger.log_metrics({"loss": loss, "lr": rate, "images_per_second": speed, **terms}, step=self.seen)
+        self.display.show(self.seen, loss=f"{loss:.3f}", **{"img/s": f"{speed:.0f}"})
+
+    def _read(self, method: Method) -> None:
+        reading = self.monitor.read(method)
+        line = {"update": self.seen, "epoch": self.seen / self.job.updates_per_epoch,
+                "seconds": round(self.trained, 3), "monitor": reading}  # fmt: skip
+        self.journal.write(**line)
+        self.readings.append(line)
+        if method._trainer is not None and method.trainer.logger is not None:
+            method.trainer.logger.log_metrics({f"monitor/{k}": v for k, v in reading.items()}, step=self.seen)
+        facts = {"kNN": f"{reading['knn']:.1f}%"} if "knn" in reading else {}
+        judged = verdict(self.readings, final=None, finished=False)
+        self.display.show(self.seen, **facts, rank=f"{reading['effective_rank']:.0f}", verdict=judged.state)
+
+    def _save(self, trainer: pl.Trainer, method: Method) -> None:
+        if trainer.is_global_zero:
+            checkpoint.save(
+                self.folder.checkpoint,
+                method,
+                trainer.optimizers,
+                lines=self.journal.length,
+                seconds=self.trained,
+            )
+        self.saved = time.monotonic()
+
+
+class Stopwatch(pl.Callback):
+    """Measures seconds an update on the run's own images, network and machine, then ends the measurement."""
+
+    WARM, LEAST, MOST = 3, 6, 60
+
+    def __init__(self, least_seconds: float) -> None:
+        self.least_seconds = least_seconds
+        self.per_update = float("nan")
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+    ) -> None:
+        """Count updates after the first few, which allocate memory and choose kernels."""
+        updates = _method(pl_module).updates
+        now = time.monotonic()
+        if updates <= self.WARM:
+            self.begun, self.first = now, updates
+            return
+        counted = updates - self.first
+        if counted >= self.LEAST and (now - self.begun >= self.least_seconds or counted >= self.MOST):
+            self.per_update = (now - self.begun) / counted
+            raise Enough
+
+
+def _method(module: pl.LightningModule) -> Method:
+    assert isinstance(module, Method)
+    return module
+
+
+def quiet_lightning() -> None:
+    """Lightning's remarks on devices and loaders are not for our users; our own log says what was chosen."""
+    import logging
+    import warnings
+
+    for name in (
+        "pytorch_lightning",
+        "lightning.pytorch",
+        "lightning_fabric",
+        "pytorch_lightning.utilities.rank_zero",
+    ):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="pytorch_lightning")
+    warnings.filterwarnings("ignore", module="lightning_fabric")
+    torch.set_float32_matmul_precision("high")

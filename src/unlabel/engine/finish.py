@@ -1,0 +1,119 @@
+"""After training: the backbone, the pictures, the evaluation with its controls, the verdict in words."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from torch import Tensor
+
+from unlabel.data.source import Source
+from unlabel.diagnostics import verdict
+from unlabel.engine.fit import loader
+from unlabel.engine.folder import RunFolder, read_json, write_atomically, write_json
+from unlabel.engine.job import Job
+from unlabel.engine.keep import evaluation_view
+from unlabel.engine.machine import peak_memory_mb
+from unlabel.engine.sources import Sources
+from unlabel.evaluation.evaluate import evaluate
+from unlabel.evaluation.features import Features, extract
+from unlabel.evaluation.protocol import Protocol
+from unlabel.evaluation.translation import evaluate_translation
+from unlabel.methods import Method
+from unlabel.views import Batch
+
+SHOWN = 2_000  # rows of embeddings.parquet that an evaluation writes
+
+
+def first_batch(job: Job, method: Method, sources: Sources) -> Batch:
+    """The first eight images' views of the first update: what the method saw."""
+    batches = loader(job, method, sources.training, 0, 1)
+    try:
+        return batches.batch(0).rows(slice(0, 8))
+    finally:
+        batches.close()
+
+
+def pictures(job: Job, method: Method, sources: Sources) -> tuple[Batch, dict[str, Tensor]]:
+    """The views the method saw, and the pictures that the method draws of them."""
+    batch = first_batch(job, method, sources)
+    method.eval()
+    with torch.random.fork_rng(devices=[]), torch.inference_mode():
+        return batch, method.picture(batch)
+
+
+def assess(job: Job, method: Method, sources: Sources, folder: RunFolder) -> list[int]:
+    """Evaluate a finished method against its controls; writes evaluation.json and embeddings.parquet.
+
+    Returns the positions, among the queries, of the images in embeddings.parquet.
+    """
+    method.eval()
+    view = evaluation_view(job, method)
+    device = torch.device(job.settings.device)
+    method.to(device)
+    if job.backbone is None:
+        _judged(
+            {
+                "translation": evaluate_translation(
+                    method.translate, sources.memory, sources.queries, size=job.size, device=device
+                )
+            },
+            folder,
+        )
+        return []
+    protocol = Protocol(split=sources.split, data=sources.queries.name)
+    result = evaluate(
+        method.embed,
+        sources.memory,
+        sources.queries,
+        view=view,
+        backbone_spec=job.backbone,
+        device=device,
+        protocol=protocol,
+    )
+    features = _shown(method, sources.queries, view, device)
+    write_embeddings(folder.embeddings, features, sources.queries)
+    _judged(result, folder)
+    return [int(i) for i in features.index]
+
+
+def _judged(result: dict[str, Any], folder: RunFolder) -> None:
+    """Write the numbers with the verdict that they and the training's readings allow."""
+    history = [line for line in folder.readings() if "monitor" in line or "loss" in line]
+    judged = verdict(history, final=result, finished=True)
+    result["verdict"] = {"state": judged.state, "sentence": judged.sentence, "advice": judged.advice}
+    write_json(folder.evaluation, result)
+
+
+def _shown(method: Method, source: Source, view: Any, device: torch.device) -> Features:
+    indices = np.unique(np.linspace(0, len(source) - 1, min(SHOWN, len(source))).astype(np.int64))
+    return extract(method.embed, source, view, indices=indices, device=device)
+
+
+def write_embeddings(path: Path, features: Features, source: Source) -> None:
+    """Write path, label (-1 = unknown) and vector of each image as parquet, atomically."""
+    vectors = features.vectors.cpu().numpy().astype(np.float32)
+    table = pa.table({
+        "path": pa.array([source.path(int(i)) for i in features.index], pa.string()),
+        "label": pa.array(features.labels.numpy()),
+        "vector": pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1]),
+    })  # fmt: skip
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    write_atomically(path, sink.getvalue().to_pybytes())
+
+
+def close_run(folder: RunFolder, skipped: int) -> None:
+    """Last entries of run.json: what it used, and that it is finished."""
+    stored = folder.read()
+    cost = {**stored.get("cost", {}), "peak_memory_mb": round(peak_memory_mb(), 1)}
+    folder.update(cost=cost, finished=True, data={**stored["data"], "skipped": skipped})
+
+
+def evaluation_of(folder: RunFolder) -> dict[str, Any] | None:
+    """The stored evaluation, if there is one."""
+    if not folder.evaluation.exists():
+        return None
+    return read_json(folder.evaluation, f"{folder.evaluation} is damaged; run `unlabel evaluate {folder.path}` again")

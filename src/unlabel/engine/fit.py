@@ -1,0 +1,140 @@
+"""Training: a job and its images in, a finished run folder out; stops and resumes to the bit."""
+
+import copy
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import TensorBoardLogger
+from rich.console import Console
+
+from unlabel.data.loader import ViewLoader
+from unlabel.data.source import Source
+from unlabel.engine import checkpoint
+from unlabel.engine.callbacks import Beside, Enough, Signals, Stopwatch, quiet_lightning
+from unlabel.engine.folder import RunFolder
+from unlabel.engine.job import Job, build_method, recipe
+from unlabel.engine.machine import keep_freed_memory
+from unlabel.engine.monitor import Monitor
+from unlabel.engine.progress import ProgressDisplay
+from unlabel.engine.run import seconds
+from unlabel.engine.sources import Sources
+from unlabel.errors import Fault
+from unlabel.methods import Diverged, Method
+from unlabel.views import evaluation
+
+MONITOR_SHARE = 0.08  # of a time budget that readings may take
+MEASURE_SHARE = 0.03
+
+
+def loader(job: Job, method: Method, sources: Sequence[Source], start: int, stop: int) -> ViewLoader:
+    """The batches of updates start .. stop-1 (each of `accumulate` batches)."""
+    per = job.run.accumulate
+    return ViewLoader(
+        sources, recipe(job, method), job.plan.batch_size, seed=job.run.seed, start=start * per, stop=stop * per,
+        threads=job.run.threads, channels_last=job.settings.channels_last,
+    )  # fmt: skip
+
+
+def trainer(job: Job, method: Method, callbacks: list[pl.Callback], logger: Any = False) -> pl.Trainer:
+    """Lightning's trainer with everything of ours switched on and everything of its own that we replace off."""
+    quiet_lightning()
+    device = {"cuda": "gpu"}.get(job.settings.device, job.settings.device)
+    return pl.Trainer(
+        accelerator=device, devices=1, max_epochs=1, callbacks=callbacks, logger=logger,
+        precision="bf16-mixed" if job.settings.precision == "bf16" else "32-true",
+        accumulate_grad_batches=job.run.accumulate if method.automatic_optimization else 1,
+        gradient_clip_val=job.plan.clip if method.automatic_optimization else None,
+        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+        num_sanity_val_steps=0, use_distributed_sampler=False, log_every_n_steps=1,
+    )  # fmt: skip
+
+
+def prepare(job: Job) -> Method:
+    """The method of a job with its seeded first weights, in the memory format of the run."""
+    keep_freed_memory()
+    torch.manual_seed(job.run.seed)
+    method = build_method(job)
+    if job.settings.channels_last:
+        method = method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return method
+
+
+def measure(job: Job, method: Method, monitor: Monitor, sources: Sources) -> tuple[int, dict[str, float]]:
+    """How many updates fit into the budget: trains a copy for a moment, so that the run itself starts afresh.
+
+    Returns the number and what it was computed from (seconds).
+    """
+    begun = time.monotonic()
+    budget = seconds(job.run.budget or "")
+    watch = Stopwatch(least_seconds=min(10.0, MEASURE_SHARE * budget))
+    with torch.random.fork_rng(devices=[]):
+        trial = copy.deepcopy(method)
+        trial.total_updates = 10**6
+        batches = loader(job, trial, sources.training, 0, Stopwatch.WARM + Stopwatch.MOST + 1)
+        try:
+            trainer(job, trial, [watch]).fit(trial, batches)
+        except Enough:
+            pass
+        finally:
+            batches.close()
+        reading = time.monotonic()
+        monitor.read(trial)
+        reading = time.monotonic() - reading
+    spent = time.monotonic() - begun
+    count = max(1, min(job.run.monitors, int(MONITOR_SHARE * budget / reading))) if job.run.monitors else 0
+    left = budget - spent - (count + 1) * reading
+    updates = max(1, int(left / watch.per_update))
+    return updates, {"budget": budget, "measuring": spent, "per_update": watch.per_update, "monitors": count}
+
+
+def fit(job: Job, sources: Sources, folder: RunFolder, console: Console, *, resume: bool = False) -> Job:
+    """Train and leave a run folder behind; returns the job with its number of updates fixed.
+
+    Raises Fault with a sentence for the user when the loss diverges; Interrupted after Ctrl-C, with all saved.
+    """
+    method = prepare(job)
+    view = evaluation(job.size, *_statistics(job, method))
+    monitor = Monitor(sources, view, job.settings.device)
+    stored = checkpoint.load(folder.checkpoint) if resume else None
+    if job.updates == 0:
+        updates, facts = measure(job, method, monitor, sources)
+        job = replace(job, updates=updates, run=replace(job.run, monitors=int(facts["monitors"])))
+        folder.update(**job.as_dict(), budget=facts)
+        pace = f"{facts['per_update'] * 1e3:.0f} ms an update"
+        console.print(f"budget {job.run.budget}: {pace}, so {updates} updates ({job.epochs:.1f} epochs)")
+        method.total_updates, method.total_epochs = job.updates, job.epochs
+    if stored is not None:
+        method.load_state_dict(stored.method)
+    done = method.updates
+    if done >= job.updates:
+        return job
+    logger = TensorBoardLogger(folder.path, name=None, version="events", purge_step=done or None)
+    display = ProgressDisplay(console, job.updates, done)
+    batches = loader(job, method, sources.training, done, job.updates)
+    with Signals() as signals:
+        beside = Beside(job, folder, monitor, display, signals, stored)
+        try:
+            trainer(job, method, [beside], logger).fit(method, batches)
+        except Diverged as problem:
+            raise Fault(
+                f"training stopped: {problem}; the last good checkpoint is {folder.checkpoint}; "
+                "try a lower lr, a longer warmup or clip=1"
+            ) from problem
+        finally:
+            batches.close()
+            display.close()
+            beside.journal.close()
+    images = job.updates * job.plan.batch_size * job.run.accumulate
+    cost = {"seconds": beside.trained, "aside": beside.aside, "images_per_second": images / beside.trained}
+    folder.update(cost={name: round(value, 2) for name, value in cost.items()})
+    return job
+
+
+def _statistics(job: Job, method: Method) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Mean and standard deviation that the method's images are normalised with."""
+    view = recipe(job, method).views[0]
+    return view.mean, view.std

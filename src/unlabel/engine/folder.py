@@ -1,0 +1,130 @@
+"""A run folder: where its files are, and how they are written so that none is ever half there."""
+
+import json
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from unlabel.errors import Fault
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a whole file or nothing: a temporary neighbour, flushed to disk, then renamed over the old one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with open(temporary, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def plain(value: Any) -> Any:
+    """The value with what JSON cannot say (NaN, infinity, tuples) put into what it can."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as indented JSON, atomically; NaN becomes null."""
+    write_atomically(path, (json.dumps(plain(value), indent=1, ensure_ascii=True) + "\n").encode())
+
+
+class RunFolder:
+    """The files of one run, by name."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    @property
+    def run_json(self) -> Path:
+        """The resolved configuration, versions, data, cost."""
+        return self.path / "run.json"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON object a line: training steps and monitor readings."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def checkpoint(self) -> Path:
+        """Everything that training needs to go on."""
+        return self.path / "checkpoints" / "last.ckpt"
+
+    @property
+    def weights(self) -> Path:
+        """The kept backbone."""
+        return self.path / "backbone.safetensors"
+
+    @property
+    def backbone(self) -> Path:
+        """How to build the network that the weights belong to."""
+        return self.path / "backbone.json"
+
+    @property
+    def evaluation(self) -> Path:
+        """Numbers of the evaluation, with their protocol and controls."""
+        return self.path / "evaluation.json"
+
+    @property
+    def embeddings(self) -> Path:
+        """Path, label and vector of the evaluated images."""
+        return self.path / "embeddings.parquet"
+
+    @property
+    def artifacts(self) -> Path:
+        """Pictures for the report."""
+        return self.path / "artifacts"
+
+    @property
+    def skipped(self) -> Path:
+        """Files that could not be read, with the reason."""
+        return self.path / "skipped.jsonl"
+
+    @property
+    def report(self) -> Path:
+        """The page for people."""
+        return self.path / "report.html"
+
+    def read(self) -> dict[str, Any]:
+        """The contents of run.json; Fault if this is no run folder."""
+        return read_json(
+            self.run_json,
+            f"{self.path} is not a run folder (it has no readable run.json); runs are made by `unlabel pretrain`",
+        )
+
+    def update(self, **values: Any) -> None:
+        """Change some entries of run.json."""
+        write_json(self.run_json, {**self.read(), **values})
+
+    def readings(self) -> Iterator[dict[str, Any]]:
+        """The lines of metrics.jsonl; a last line cut off by a crash is left out."""
+        if not self.metrics.exists():
+            return
+        with open(self.metrics, encoding="utf-8") as lines:
+            for line in lines:
+                if line.endswith("\n"):
+                    yield json.loads(line)
+
+
+def read_json(path: Path, otherwise: str) -> Any:
+    """The JSON value of a file, or a Fault with the sentence `otherwise`."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
+        raise Fault(otherwise) from problem
+
+
+def fresh(base: Path, name: str) -> Path:
+    """The first of base/name-1, base/name-2, ... that does not exist yet."""
+    number = 1
+    while (base / f"{name}-{number}").exists():
+        number += 1
+    return base / f"{name}-{number}"

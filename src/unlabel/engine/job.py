@@ -1,0 +1,155 @@
+"""From options to a job: the plain values from which a run, and its continuation, is built."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+import torch
+
+from unlabel import methods
+from unlabel.engine.machine import Settings, settings
+from unlabel.engine.options import Options, hyperparameters, needs_backbone
+from unlabel.engine.run import Run
+from unlabel.engine.sources import Sources, image_size
+from unlabel.errors import Fault
+from unlabel.nn import backbones
+from unlabel.optim.plan import Plan
+from unlabel.views import Recipe, named
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """Everything a run was decided to be; nothing in it is left to choose.
+
+    updates: how many optimiser updates the training has (0 while a time budget is not yet measured).
+    """
+
+    run: Run
+    plan: Plan
+    hyper: dict[str, Any]
+    backbone: backbones.Spec | None
+    settings: Settings
+    updates_per_epoch: int
+    updates: int
+
+    @property
+    def size(self) -> int:
+        """Side of the views in pixels."""
+        return self.run.size or 0
+
+    @property
+    def epochs(self) -> float:
+        """Length of the training in passes over the data."""
+        return self.updates / self.updates_per_epoch
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for run.json."""
+        return {
+            "run": asdict(self.run),
+            "plan": asdict(self.plan),
+            "hyper": dict(self.hyper),
+            "backbone": asdict(self.backbone) if self.backbone else None,
+            "settings": self.settings.as_dict(),
+            "updates_per_epoch": self.updates_per_epoch,
+            "updates": self.updates,
+        }
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> "Job":
+        """The job that run.json describes; Fault if it does not."""
+        try:
+            spec = stored["backbone"]
+            return cls(
+                run=Run(**stored["run"]),
+                plan=Plan(**_tuples(stored["plan"])),
+                hyper=_tuples(stored["hyper"]),
+                backbone=backbones.Spec(**spec) if spec else None,
+                settings=Settings(**_tuples(stored["settings"])),
+                updates_per_epoch=stored["updates_per_epoch"],
+                updates=stored["updates"],
+            )
+        except (KeyError, TypeError) as problem:
+            raise Fault(f"run.json does not describe a run of this version of unlabel ({problem})") from problem
+
+
+def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON has lists where we had tuples."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+
+
+def decide(options: Options, start: Mapping[str, Any], sources: Sources) -> Job:
+    """Fill in what the user left open: the recipe's starting values `start`, then the data, then the machine.
+
+    start: values by option name (any of run, plan, hyper) that the user's own choices override.
+    """
+    method = methods.get(options.run["method"])
+    hyper = {name: option.default for name, option in hyperparameters(method).items()}
+    hyper |= {name: value for name, value in start.items() if name in hyper} | options.hyper
+    plan_names = {f.name for f in fields(Plan)}
+    unknown = set(start) - set(hyper) - plan_names - {f.name for f in fields(Run)}
+    if unknown:
+        raise ValueError(f"a recipe of {options.run['method']} names options that do not exist: {sorted(unknown)}")
+    plan = replace(method.plan, **{n: v for n, v in start.items() if n in plan_names} | options.plan)
+    run_names = {f.name for f in fields(Run)}
+    run = Run(**{n: v for n, v in start.items() if n in run_names} | options.run)
+    run = replace(run, size=run.size or image_size(sources.training[0]))
+    spec = _backbone(run, method) if needs_backbone(method) else None
+    choice = settings(run.device, run.precision, run.channels_last, cnn=spec is None or "vit" not in spec.timm)
+    run = replace(
+        run,
+        backbone=spec.name if spec else "auto",
+        device=choice.device,
+        precision=choice.precision,
+        channels_last=choice.channels_last,
+    )  # type: ignore[arg-type]
+    images = max(len(source) for source in sources.training)
+    plan = replace(plan, batch_size=min(plan.batch_size, images))
+    per_epoch = max(1, images // (plan.batch_size * run.accumulate))
+    updates = 0 if run.budget else plan.epochs * per_epoch
+    return Job(
+        run=run,
+        plan=plan,
+        hyper=hyper,
+        backbone=spec,
+        settings=choice,
+        updates_per_epoch=per_epoch,
+        updates=updates,
+    )
+
+
+def _backbone(run: Run, method: type[methods.Method]) -> backbones.Spec:
+    size = run.size or 0
+    if run.backbone != "auto":
+        return backbones.resolve(run.backbone, size, pool=method.pool)
+    if torch.cuda.is_available() and run.device in ("auto", "cuda"):
+        name = "vit_small_patch16_224" if method.host == "vit" else "resnet50" if size >= 96 else "resnet18"
+    else:
+        name = "tiny_vit" if method.host == "vit" else "tiny_resnet"
+    return backbones.resolve(name, size, pool=method.pool)
+
+
+def build_method(job: Job) -> methods.Method:
+    """The method of a job, freshly initialised from torch's generator."""
+    kind = methods.get(job.run.method)
+    make: Callable[..., methods.Method] = kind
+    if job.backbone is not None:
+        method = make(backbones.build(job.backbone), **job.hyper)
+    else:
+        method = make(size=job.size, **job.hyper)
+    method.plan = job.plan
+    method.total_updates = max(1, job.updates)
+    method.total_epochs = max(job.epochs, 1e-9)
+    return method
+
+
+def recipe(job: Job, method: methods.Method) -> Recipe:
+    """The views of a job: the method's own, or those named by the option `views` with the method's mask."""
+    own = method.views(job.size)
+    if job.run.views == "auto":
+        return own
+    chosen = named(job.run.views, job.size)
+    if len(own.views) == 1:
+        chosen = replace(chosen, views=chosen.views[:1])
+    if len(chosen.views) < len(own.views) and len(chosen.views) < 2:
+        raise Fault(f"views `{job.run.views}` make one view of an image, but {method.title} needs two")
+    return replace(chosen, mask=own.mask)

@@ -1,0 +1,135 @@
+"""Options by name, from the command line or from Python: all faults are found at once, before any data is touched."""
+
+import inspect
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from unlabel import methods
+from unlabel.engine.run import CHECKS, KINDS, PLAN, convert
+from unlabel.errors import Fault, Faults, nearest
+from unlabel.nn import backbones
+from unlabel.views import NAMES as VIEW_NAMES
+
+_NOT_HYPER = {"self", "backbone", "size"}  # given by the engine, not by the user
+
+
+@dataclass(frozen=True)
+class Hyper:
+    """One hyperparameter of a method: its default and its annotated kind."""
+
+    default: Any
+    kind: Any
+
+
+def hyperparameters(method: type[methods.Method]) -> dict[str, Hyper]:
+    """The keyword-only arguments of a method's constructor: the method's own options."""
+    kinds = typing.get_type_hints(method.__init__)
+    return {
+        name: Hyper(parameter.default, kinds[name])
+        for name, parameter in inspect.signature(method.__init__).parameters.items()
+        if name not in _NOT_HYPER
+    }
+
+
+def needs_backbone(method: type[methods.Method]) -> bool:
+    """Whether the method trains a backbone of the user's choice (image translation brings its own networks)."""
+    return "backbone" in inspect.signature(method.__init__).parameters
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user chose, checked, as plain values: of the run, of its optimisation, of the method."""
+
+    run: dict[str, Any]
+    plan: dict[str, Any]
+    hyper: dict[str, Any]
+
+
+def check(method_name: str, chosen: Mapping[str, Any]) -> Options:
+    """Sort and convert `chosen` (values or their texts); Faults lists everything that is wrong with it.
+
+    Unknown names are answered with the nearest known one. Nothing is opened or loaded.
+    """
+    faults: list[str] = []
+    try:
+        method = methods.get(method_name)
+    except Fault as fault:
+        faults.append(str(fault))
+        method = None
+    hyper = hyperparameters(method) if method else {}
+    run: dict[str, Any] = {"method": method_name}
+    plan: dict[str, Any] = {}
+    own: dict[str, Any] = {}
+    known = [*KINDS, *hyper]
+    for raw, value in chosen.items():
+        name = raw.replace("-", "_")
+        if name not in KINDS and name not in hyper:
+            if method or nearest(name, KINDS):
+                faults.append(f"unknown option `{raw}`{nearest(name, known)}")
+            continue
+        kind = KINDS[name] if name in KINDS else hyper[name].kind
+        try:
+            converted = convert(value, kind)
+        except ValueError as wrong:
+            faults.append(f"option `{raw}` is {value!r}, but must be {wrong}")
+            continue
+        wrong_value = _outside(name, converted, method)
+        if wrong_value:
+            faults.append(f"option `{raw}` is {value!r}, but {wrong_value}")
+        else:
+            place = plan if name in PLAN else run if name in KINDS else own
+            place[name] = converted
+    if "epochs" in plan and run.get("budget") is not None:
+        faults.append("both epochs and budget are given: choose one of them")
+    if method is not None:
+        faults += replace(method.plan, **plan).faults()
+    faults += _together(run, method)
+    if faults:
+        raise Faults(faults)
+    return Options(run, plan, own)
+
+
+def _outside(name: str, value: Any, method: type[methods.Method] | None) -> str | None:
+    """What is wrong with a converted value, or None."""
+    if name in PLAN:
+        return None  # the plan judges its values together
+    if name in CHECKS:
+        test = CHECKS[name]
+        return test(value) if test and value is not None else None
+    low, high = method.limits.get(name, (0.0, float("inf"))) if method else (0.0, float("inf"))
+    values = value if isinstance(value, tuple) else (value,)
+    numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+    if all(low <= number <= high for number in numbers):
+        return None
+    return f"must be at least {low:g}" if high == float("inf") else f"must be between {low:g} and {high:g}"
+
+
+def _together(run: Mapping[str, Any], method: type[methods.Method] | None) -> list[str]:
+    """Faults of combinations, and of names that other rooms know."""
+    faults = []
+    if not run.get("data"):
+        faults.append(
+            "no data given: --data takes a folder of images, FILE.npz, FILE.npy, torchvision:NAME, hf:NAME or shapes"
+        )
+    if run.get("views", "auto") != "auto" and run["views"] not in VIEW_NAMES:
+        faults.append(f"unknown views `{run['views']}`{nearest(run['views'], VIEW_NAMES)}")
+    if method is None:
+        return faults
+    if needs_backbone(method):
+        if run.get("backbone", "auto") != "auto":
+            try:
+                backbones.resolve(run["backbone"], run.get("size") or 224, pool=method.pool)
+            except Fault as fault:
+                faults.append(str(fault))
+    elif run.get("backbone", "auto") != "auto":
+        faults.append(f"{method.title} brings its own networks: leave out the option `backbone`")
+    if method.family == "translation" and not run.get("data_b"):
+        faults.append(f"{method.title} translates between two domains: give the second folder with --data-b")
+    if method.family != "translation":
+        extra = [name for name in ("data_b", "eval_data_b") if run.get(name)]
+        faults += [f"{method.title} looks at one set of images: leave out the option `{name}`" for name in extra]
+    elif bool(run.get("eval_data")) != bool(run.get("eval_data_b")):
+        faults.append("translation is evaluated on two domains: give both eval_data and eval_data_b, or neither")
+    return faults

@@ -1,0 +1,53 @@
+"""What a person sees while training: a bar on a terminal, a line now and then in a log."""
+
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+QUIET_SECONDS = 15.0
+
+
+class ProgressDisplay:
+    """Shows update, loss, images a second, live kNN, effective rank and the verdict.
+
+    On a terminal it is one line that moves; elsewhere a line every 15 seconds.
+    """
+
+    def __init__(self, console: Console, total: int, done: int = 0) -> None:
+        self.console = console
+        self.total = total
+        self.facts: dict[str, str] = {}
+        self.last_line = time.monotonic()
+        self.bar: Progress | None = None
+        if console.is_terminal:
+            self.bar = Progress(
+                TextColumn("[bold]training"), BarColumn(bar_width=None), MofNCompleteColumn(),
+                TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[facts]}"),
+                console=console,
+            )  # fmt: skip
+            self.task = self.bar.add_task("training", total=total, completed=done, facts="")
+            self.bar.start()
+
+    def show(self, update: int, **facts: Any) -> None:
+        """Take new facts (already worded) and show where training is."""
+        self.facts |= {name: str(value) for name, value in facts.items()}
+        words = " · ".join(f"{name} {value}" for name, value in self.facts.items())
+        if self.bar is not None:
+            self.bar.update(self.task, completed=update, facts=words)
+        elif time.monotonic() - self.last_line >= QUIET_SECONDS or update == self.total:
+            self.last_line = time.monotonic()
+            self.console.print(f"update {update}/{self.total} · {words}", highlight=False, soft_wrap=True)
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        if self.bar is not None:
+            self.bar.stop()

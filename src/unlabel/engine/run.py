@@ -1,0 +1,139 @@
+"""What a run is: one frozen set of plain values, the same from the command line and from Python."""
+
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, get_args, get_origin
+
+from unlabel.optim.plan import Plan
+
+
+def option(default: Any, text: str, check: Callable[[Any], str | None] | None = None) -> Any:
+    """A field of `Run`: its default, its help text, and what is wrong with a value of it (None if nothing)."""
+    return field(default=default, metadata={"help": text, "check": check})
+
+
+def _at_least(low: float) -> Callable[[Any], str | None]:
+    return lambda value: None if value >= low else f"must be at least {low:g}"
+
+
+def seconds(text: str) -> float:
+    """Seconds in a duration such as "90s", "20m", "1.5h" or "45" (seconds); ValueError if it is none."""
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
+    unit = text[-1:].lower()
+    value = float(text[:-1]) * units[unit] if unit in units else float(text)
+    if not 0 < value < float("inf"):
+        raise ValueError(text)
+    return value
+
+
+def _duration(value: str) -> str | None:
+    try:
+        seconds(value)
+    except ValueError:
+        return "must be a duration such as 90s, 20m or 1.5h"
+    return None
+
+
+def _image_size(value: int) -> str | None:
+    return None if 8 <= value <= 1024 else "must be between 8 and 1024 pixels"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """Every choice of one pre-training run. None means: chosen by the recipe, the data or the machine.
+
+    The run folder's `run.json` holds one in which nothing is None that matters.
+    """
+
+    method: str = option("simclr", "name of the method (`unlabel methods`)")
+    data: str = option("", "images: a folder, FILE.npz, FILE.npy, shapes, torchvision:NAME or hf:NAME")
+    data_b: str | None = option(None, "images of the second domain (image translation)")
+    eval_data: str | None = option(
+        None, "labelled images to evaluate on; default: the data's own test split, or a held-out tenth"
+    )
+    eval_data_b: str | None = option(None, "images of the second domain to evaluate translation on")
+    out: str | None = option(None, "run folder to write; default: runs/METHOD-DATA-N")
+    recipe: str = option("auto", "starting values: auto, paper, or a name of `unlabel explain METHOD`")
+    views: str = option("auto", "augmentation recipe by name; auto: the method's own")
+    backbone: str = option("auto", "a timm name, or one of ours: tiny_resnet, small_resnet, tiny_vit, small_vit")
+    size: int | None = option(None, "side of the views in pixels; default: from the data", _image_size)
+    limit: int | None = option(None, "use only this many images", _at_least(2))
+    budget: str | None = option(None, "time to train for, instead of epochs: 90s, 20m, 1.5h", _duration)
+    accumulate: int = option(1, "batches whose gradients make one update", _at_least(1))
+    seed: int = option(0, "seed of weights, order of images and views", _at_least(0))
+    device: Literal["auto", "cpu", "cuda", "mps"] = option("auto", "auto, cpu, cuda or mps")
+    precision: Literal["auto", "bf16", "32"] = option("auto", "auto, bf16 (autocast) or 32")
+    channels_last: bool | None = option(None, "memory format of CNNs; default: yes for CNNs")
+    threads: int = option(1, "threads that draw views beside the step; 0 draws them in the step", _at_least(0))
+    monitors: int = option(12, "how often during training kNN and rank are measured", _at_least(0))
+    save_every: str = option("30s", "time between checkpoints", _duration)
+    evaluate: bool = option(True, "evaluate and write the report after training")
+
+
+# How it is optimised: the fields of `Plan`, in words. The defaults are those of the method's paper.
+PLAN: dict[str, str] = {
+    "epochs": "passes over the data",
+    "batch_size": "images in a batch",
+    "optimiser": "sgd, lars, adam or adamw",
+    "lr": "peak learning rate for `lr_per` images",
+    "lr_per": "the learning rate is for this many images and scales with the batch; none: not scaled",
+    "weight_decay": "weight decay of tensors with more than one dimension",
+    "weight_decay_end": "weight decay at the end (cosine); none: constant",
+    "momentum": "momentum of sgd and lars",
+    "nesterov": "Nesterov's form of momentum",
+    "betas": "the two averaging factors of adam and adamw",
+    "warmup": "fraction of training in which the learning rate rises",
+    "schedule": "cosine, constant or linear-tail (constant, then linear to 0 in the second half)",
+    "final_lr": "last learning rate as a fraction of the peak",
+    "clip": "largest norm of the gradient; none: no clipping",
+}
+
+KINDS: dict[str, Any] = typing.get_type_hints(Run) | {
+    name: kind for name, kind in typing.get_type_hints(Plan).items() if name in PLAN
+}
+CHECKS: dict[str, Callable[[Any], str | None] | None] = {f.name: f.metadata["check"] for f in fields(Run)}
+HELP: dict[str, str] = {f.name: f.metadata["help"] for f in fields(Run)} | PLAN
+
+
+def convert(value: Any, kind: Any) -> Any:
+    """A value, or the text of one, as the annotated kind; ValueError with what was expected instead."""
+    if get_origin(kind) in (typing.Union, types.UnionType):
+        options = get_args(kind)
+        if type(None) in options and (value is None or value == "none"):
+            return None
+        (kind,) = [option for option in options if option is not type(None)]
+    if get_origin(kind) is Literal:
+        choices = get_args(kind)
+        if str(value) not in choices:
+            raise ValueError(f"one of {', '.join(choices)}")
+        return str(value)
+    if kind is bool:
+        words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+        if str(value).lower() not in words:
+            raise ValueError("true or false")
+        return words[str(value).lower()]
+    if get_origin(kind) is tuple:
+        parts = value.strip("()").split(",") if isinstance(value, str) else list(value)
+        inner = get_args(kind)
+        inner = inner[:1] * len(parts) if Ellipsis in inner else inner
+        if len(parts) != len(inner):
+            raise ValueError(f"{len(inner)} numbers separated by commas")
+        return tuple(convert(p, k) for p, k in zip(parts, inner, strict=True))
+    if kind is int:
+        if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
+            raise ValueError("a whole number")
+        try:
+            return int(value)
+        except (TypeError, ValueError):
+            raise ValueError("a whole number") from None
+    if kind is float:
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            raise ValueError("a number") from None
+        if number != number or number in (float("inf"), float("-inf")):
+            raise ValueError("a finite number")
+        return number
+    return str(value)

@@ -1,0 +1,31 @@
+"""What the user did wrong, in one sentence each; the command line prints them and exits with status 2."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class Fault(Exception):
+    """A mistake of the user's: one sentence that says what, where and what to do."""
+
+
+class Faults(Fault):
+    """Several mistakes found at once, so that they can be mended at once.
+
+    faults: one sentence each.
+    """
+
+    def __init__(self, faults: Iterable[str]) -> None:
+        self.faults = list(faults)
+        super().__init__("\n".join(self.faults))
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The hint that ends a sentence about an unknown name: "; did you mean `x`?", or nothing."""
+    names = list(known)
+    lower = {name.lower(): name for name in names}
+    match = get_close_matches(word.lower(), lower, n=1, cutoff=0.5)
+    return f"; did you mean `{lower[match[0]]}`?" if match else ""
+
+
+class Interrupted(Exception):
+    """Somebody asked training to stop, and everything is saved; the message says how to go on."""

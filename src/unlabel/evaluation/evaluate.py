@@ -1,0 +1,218 @@
+"""One evaluation: every number beside its controls, under one protocol, in the form of evaluation.json."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unlabel.data.source import Source
+from unlabel.diagnostics import measure, singular_values
+from unlabel.errors import Fault
+from unlabel.evaluation.controls import SETTLED_ON, pixels, random_backbone, settle
+from unlabel.evaluation.factors import chance, factor_scores, kind, word
+from unlabel.evaluation.features import Embed, Features, extract, extract_all
+from unlabel.evaluation.knn import knn_accuracy
+from unlabel.evaluation.linear import linear_probe
+from unlabel.evaluation.protocol import Protocol, balanced
+from unlabel.nn.backbones import Spec
+from unlabel.views import View
+
+PAIRS = 1_000  # images whose two views measure the alignment
+
+Progress = Callable[[str, float], None]
+"""Is told what is being done, and the share of it that is done."""
+
+
+def evaluate(
+    embed: Embed,
+    train_source: Source,
+    test_source: Source,
+    *,
+    view: View,
+    backbone_spec: Spec | None,
+    device: torch.device | str = "cpu",
+    protocol: Protocol,
+    progress: Progress | None = None,
+    threads: int | None = None,
+) -> dict[str, Any]:
+    """Measure a frozen representation and its controls.
+
+    embed          images [B, 3, S, S] on `device` -> [B, D]; its modules must be in evaluation mode already
+    train_source   the memory: images that the probes learn from
+    test_source    the queries: other images (a `Subset` of the same collection where it has no test split)
+    view           the deterministic view of both
+    backbone_spec  of the control with random weights; None leaves this control out
+    protocol       all choices; the counts of images in it are limits
+    threads        that decode and render
+
+    Returns plain values for JSON: {"protocol", "classes", "knn": {"run", "random", "pixels"} in %, "linear": {the same
+    three: {"top1", "top5"} in %}, "factors": {name: {the same three, "kind", "chance", "word"}}, "spectrum",
+    "effective_rank", "dimensions" (D), "dimensions_99", "images", "std", "mean_cosine", "uniformity", "alignment",
+    "non_finite" (embeddings), "skipped" (images), "translation": None}. The shape of the embeddings is that of the
+    queries. Accuracies are None without labels of two classes, factors where the source knows none, both where the
+    queries are the memory itself; everything measured is None where an embedding is not finite.
+    Fault: no image can be read.
+    """
+    tell = progress or (lambda what, share: None)
+    apart = train_source is not test_source
+    labelled = apart and _classes(train_source.labels) >= 2 and bool((test_source.labels >= 0).any())
+    factored = apart and train_source.factors is not None and test_source.factors is not None
+    probed = labelled or factored
+    known = np.flatnonzero(train_source.labels >= 0) if labelled else np.arange(len(train_source))
+    remembered = known[balanced(train_source.labels[known], protocol.memory, protocol.seed)]
+    asked = balanced(test_source.labels, protocol.queries, protocol.seed)
+
+    embeds: dict[str, Embed] = {"run": embed}
+    if probed:
+        if backbone_spec is not None:
+            tell("random weights", 0.0)
+            control = random_backbone(backbone_spec, protocol.seed).to(device)
+            some = remembered[balanced(train_source.labels[remembered], SETTLED_ON, protocol.seed)]
+            settle(control, train_source, view, indices=some, device=device, threads=threads)
+            embeds["random"] = control
+        embeds["pixels"] = pixels
+
+    def look(what: str, source: Source, indices: np.ndarray) -> dict[str, Features]:
+        found = extract_all(
+            embeds,
+            source,
+            view,
+            indices=indices,
+            device=device,
+            threads=threads,
+            progress=lambda share: tell(what, share),
+        )
+        if not len(found["run"]):
+            raise Fault(f"{source.name}: none of the images that evaluation looked at can be read")
+        return found
+
+    queries = look("queries", test_source, asked)
+    memory = look("memory", train_source, remembered) if probed else {}
+    run = queries["run"]
+    broken = sum(int((~torch.isfinite(part["run"].vectors)).any(dim=1).sum()) for part in (queries, memory) if part)
+    skipped = len(run.skipped) + (len(memory["run"].skipped) if memory else 0)
+
+    result: dict[str, Any] = {
+        "protocol": _stated(protocol, view, train_source, test_source, queries, memory, labelled),
+        "classes": train_source.classes,
+        "knn": None,
+        "linear": None,
+        "factors": None,
+        "spectrum": None,
+        "effective_rank": None,
+        "dimensions": run.vectors.shape[1],
+        "dimensions_99": None,
+        "images": len(run),
+        "std": None,
+        "mean_cosine": None,
+        "uniformity": None,
+        "alignment": None,
+        "non_finite": broken,
+        "skipped": skipped,
+        "translation": None,
+    }
+    if broken:
+        return result
+    if len(run) >= 2:
+        tell("shape", 0.0)
+        two = _two_views(embed, test_source, view, run.index[:PAIRS].numpy(), device, threads)
+        spectrum = singular_values(run.vectors)
+        result |= {name: _plain(name, value) for name, value in measure(run.vectors, two, spectrum).items()}
+        result["spectrum"] = spectrum.tolist()
+    if labelled:
+        result |= _accuracies(queries, memory, protocol, device, tell)
+    if factored:
+        result["factors"] = _factors(train_source, test_source, queries, memory, protocol, device, tell)
+    return result
+
+
+def _accuracies(
+    queries: dict[str, Features], memory: dict[str, Features], protocol: Protocol, device: Any, tell: Progress
+) -> dict[str, Any]:
+    """kNN and linear accuracy of the run and its controls, on the images whose labels are known."""
+    found: dict[str, Any] = {"knn": {}, "linear": {}}
+    for number, who in enumerate(queries):
+        tell("nearest neighbours and linear probe", number / len(queries))
+        asked = queries[who].labels >= 0
+        m, q = memory[who].vectors.to(device), queries[who].vectors[asked].to(device)
+        m_labels, q_labels = memory[who].labels, queries[who].labels[asked]
+        if _classes(m_labels.numpy()) < 2 or not len(q):
+            return {}  # what was readable is too little
+        score = linear_probe(m, m_labels, q, q_labels, l2=protocol.l2, seed=protocol.seed)
+        found["linear"][who] = {"top1": score.top1, "top5": score.top5}
+        if who == "pixels":
+            mean = m.mean(dim=0)
+            m, q = m - mean, q - mean
+        found["knn"][who] = knn_accuracy(m, m_labels, q, q_labels, k=protocol.k, temperature=protocol.temperature)
+    return found
+
+
+def _factors(
+    train: Source,
+    test: Source,
+    queries: dict[str, Features],
+    memory: dict[str, Features],
+    protocol: Protocol,
+    device: Any,
+    tell: Progress,
+) -> dict[str, Any]:
+    """Every factor that both sides know, read from the run and its controls."""
+    shared = [name for name in train.factors or {} if name in (test.factors or {})]
+    known = {name: (train.factors or {})[name][memory["run"].index.numpy()] for name in shared}
+    truth = {name: (test.factors or {})[name][queries["run"].index.numpy()] for name in shared}
+    scores = {}
+    for number, who in enumerate(queries):
+        tell("factors", number / len(queries))
+        m, q = memory[who].vectors.to(device), queries[who].vectors.to(device)
+        scores[who] = factor_scores(m, known, q, truth, seed=protocol.seed)
+    found = {}
+    for name in scores["run"]:
+        entry: dict[str, Any] = {who: scores[who][name] for who in scores}
+        entry |= {"kind": kind(known[name]), "chance": chance(known[name], truth[name])}
+        found[name] = entry | {"word": word(entry)}
+    return found
+
+
+def _two_views(
+    embed: Embed, source: Source, view: View, indices: np.ndarray, device: Any, threads: int | None
+) -> tuple[Tensor, Tensor]:
+    """Embeddings of two light random views (crop of 40 to 100 % of the area, flip) of some queries."""
+    light = View(size=view.size, scale=(0.4, 1.0), interpolation=view.interpolation, mean=view.mean, std=view.std)
+    x, y = (
+        extract(embed, source, light, indices=indices, device=device, threads=threads, view_index=i).vectors
+        for i in (0, 1)
+    )
+    return x, y
+
+
+def _stated(
+    protocol: Protocol,
+    view: View,
+    train: Source,
+    test: Source,
+    queries: dict[str, Features],
+    memory: dict[str, Features],
+    labelled: bool,
+) -> dict[str, Any]:
+    """The protocol with what was really used: how many images, which view, which data."""
+    count = int((queries["run"].labels >= 0).sum()) if labelled else len(queries["run"])
+    resized = f"{view.size} px, {view.interpolation} with antialiasing"
+    used = replace(
+        protocol,
+        memory=len(memory["run"]) if memory else 0,
+        queries=count,
+        view=f"largest central square at {resized}" if view.crop == "centre" else f"{view.crop} crop at {resized}",
+        data=protocol.data or (train.name if train.name == test.name else f"{train.name} and {test.name}"),
+    )
+    return used.as_dict()
+
+
+def _classes(labels: np.ndarray) -> int:
+    return len(np.unique(labels[labels >= 0]))
+
+
+def _plain(name: str, value: float) -> float | int:
+    return int(value) if name in ("images", "dimensions", "dimensions_99") else value

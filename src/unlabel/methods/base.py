@@ -1,0 +1,210 @@
+"""What every self-supervised method is: six verbs and a clock.
+
+A method says which views it needs (`views`), what it minimises (`loss`), what follows an update
+(`after_update`), who owns an optimiser (`players`) and what evaluation sees (`embed`). Lightning owns the
+devices, the precision and the loop.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from unlabel.optim import curves
+from unlabel.optim.plan import Plan, make_optimiser
+from unlabel.views import Batch, Recipe
+
+
+@dataclass(frozen=True)
+class Player:
+    """One owner of an optimiser: a name and the parameters, by name, that it moves."""
+
+    name: str
+    parameters: list[tuple[str, nn.Parameter]]
+
+
+class Diverged(Exception):
+    """The loss became NaN or infinite.
+
+    update: the update at which it happened; terms: the named terms of the loss at that moment.
+    """
+
+    def __init__(self, update: int, terms: dict[str, float]) -> None:
+        self.update = update
+        self.terms = terms
+        listed = ", ".join(f"{name} = {value:g}" for name, value in terms.items())
+        super().__init__(f"the loss is not a finite number at update {update} ({listed})")
+
+
+class Method(pl.LightningModule, ABC):
+    """One self-supervised learning system. Subclasses are final, one per file, and cite their paper.
+
+    The constructor of a subclass takes the backbone and keyword-only hyperparameters with the paper's values
+    as defaults; these are the method's options on the command line.
+    """
+
+    title: ClassVar[str]
+    family: ClassVar[Literal["joint-embedding", "masked", "pretext", "generative", "translation"]]
+    paper: ClassVar[str]
+    """arXiv identifier."""
+    year: ClassVar[int]
+    pool: ClassVar[Literal["default", "mean"]] = "default"
+    """How a ViT makes its one vector: the class token, or the mean of its patch tokens."""
+    host: ClassVar[Literal["any", "vit"]] = "any"
+    """Which backbones the method can train."""
+    limits: ClassVar[dict[str, tuple[float, float]]] = {}
+    """Closed ranges of hyperparameters; those not listed must be >= 0."""
+    plan: Plan
+    """How it is optimised. The class attribute is the paper's; a run puts its own in its place."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.updates = 0
+        self.total_updates = 1
+        self.total_epochs = 1.0
+        self.terms: dict[str, Tensor] = {}
+
+    # ---------------------------------------------------------------- the six verbs
+
+    @abstractmethod
+    def views(self, size: int) -> Recipe:
+        """The views that the method needs of images rendered at `size` pixels."""
+
+    @abstractmethod
+    def loss(self, batch: Batch) -> Tensor | dict[str, Tensor]:
+        """The objective of one batch: a scalar, or named scalars that add up to it.
+
+        Touches networks, buffers, `progress`, `gather` and `mine`, and nothing of the trainer.
+        """
+
+    def after_update(self) -> None:
+        """Once per real optimiser update, with `progress` already moved on: teachers follow, centres move."""
+        return
+
+    def players(self) -> list[Player]:
+        """Who owns an optimiser, in order of play."""
+        return [Player("all", [(n, p) for n, p in self.named_parameters() if p.requires_grad])]
+
+    def embed(self, x: Tensor) -> Tensor:
+        """The representation that evaluation sees: images [B, 3, S, S] -> [B, D]."""
+        return self.kept(x)
+
+    @property
+    def progress(self) -> float:
+        """How much of training is done, in [0, 1]; every schedule is a function of it."""
+        return min(self.updates / self.total_updates, 1.0)
+
+    # ---------------------------------------------------------------- what some methods also say
+
+    @property
+    def kept(self) -> nn.Module:
+        """The network that is worth keeping; heads, and for some methods students, are thrown away."""
+        return self.get_submodule("backbone")
+
+    def before_update(self) -> None:
+        """Gradients are ready and the optimiser has not moved yet: the place to cancel or clip some of them."""
+        return
+
+    def picture(self, batch: Batch) -> dict[str, Tensor]:
+        """Named pictures, uint8 [3, H, W], that show what the method does with these views."""
+        return {}
+
+    @property
+    def epoch(self) -> float:
+        """Epochs done so far, as a fraction: progress times the length of training."""
+        return self.progress * self.total_epochs
+
+    # ---------------------------------------------------------------- the update
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
+        """One automatic step: Lightning descends on what this returns."""
+        return self.total(self.loss(batch))
+
+    def total(self, loss: Tensor | dict[str, Tensor]) -> Tensor:
+        """The sum of the terms of a loss, noted for the log; raises Diverged unless it is finite."""
+        terms = loss if isinstance(loss, dict) else {"loss": loss}
+        total = torch.stack([value.float() for value in terms.values()]).sum()
+        self.terms = {name: value.detach() for name, value in terms.items()}
+        if not torch.isfinite(total):
+            raise Diverged(self.updates, {name: float(value) for name, value in self.terms.items()})
+        return total
+
+    def descend(self, player: str, loss: Tensor) -> None:
+        """One player's move, for methods with several: clear its gradients, backward, step."""
+        optimisers = self.optimizers()
+        position = [p.name for p in self.players()].index(player)
+        optimiser = optimisers[position] if isinstance(optimisers, list) else optimisers
+        optimiser.zero_grad()
+        self.manual_backward(loss)
+        self.before_update()
+        if self.plan.clip is not None:
+            self.clip_gradients(optimiser, self.plan.clip, "norm")  # type: ignore[arg-type]
+        optimiser.step()
+
+    def advance(self) -> None:
+        """An update is done: the clock moves, then what follows an update."""
+        self.updates += 1
+        self.after_update()
+
+    def set_rates(self, optimisers: list[Optimizer]) -> None:
+        """Put this moment's learning rate and weight decay into the optimisers."""
+        now = curves.middle(self.updates, self.total_updates)
+        rate = self.plan.rate(now, self.plan.batch_size)
+        decay = self.plan.decay(now)
+        for optimiser in optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+                if group["decayed"]:
+                    group["weight_decay"] = decay
+
+    # ---------------------------------------------------------------- Lightning's hooks
+
+    def configure_optimizers(self) -> list[Optimizer]:
+        """One optimiser for each player, as the plan says."""
+        return [make_optimiser(p.parameters, self.plan, self.plan.batch_size) for p in self.players()]
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Schedules move before each step, so that they depend on nothing but progress."""
+        self.set_rates(self.trainer.optimizers)
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Lightning's name for `before_update` (manual steps come through `descend`)."""
+        if self.automatic_optimization:
+            self.before_update()
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """A real update of automatic optimisation (not an accumulated one): step, then the clock."""
+        super().optimizer_step(*args, **kwargs)
+        self.advance()
+
+    def get_extra_state(self) -> dict[str, float]:
+        """The clock, saved with the weights."""
+        return {
+            "updates": self.updates,
+            "total_updates": self.total_updates,
+            "total_epochs": self.total_epochs,
+        }
+
+    def set_extra_state(self, state: dict[str, float]) -> None:
+        """Set the clock to what was saved."""
+        self.updates = int(state["updates"])
+        self.total_updates = int(state["total_updates"])
+        self.total_epochs = float(state["total_epochs"])
+
+
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """While inside, the parameters of `module` collect no gradient (another player is moving)."""
+    before = [p.requires_grad for p in module.parameters()]
+    module.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter, flag in zip(module.parameters(), before, strict=True):
+            parameter.requires_grad_(flag)

@@ -1,0 +1,100 @@
+"""Bootstrap Your Own Latent: a new approach to self-supervised learning.
+
+Grill, Strub, Altché, Tallec, Richemond, Buchatskaya, Doersch, Avila Pires, Guo, Gheshlaghi Azar, Piot,
+Kavukcuoglu, Munos, Valko. NeurIPS 2020, arXiv 2006.07733.
+
+An online network predicts what a slowly following copy of itself says of another view. No negatives.
+
+Algorithm
+    v, v'       = two views of each image                       # [B, 3, S, S] each
+    q(v)        = q_theta(g_theta(f_theta(v)))                  # [B, d]  online
+    z'(v')      = sg[ g_xi(f_xi(v')) ]                          # [B, d]  target
+    l(v, v')    = mean_b || n(q(v)) - n(z'(v')) ||^2            (eq. 2; n(a) = a / ||a||)
+    L           = l(v, v') + l(v', v)                           in [0, 8]
+    after each update of theta:
+    xi          <- tau xi + (1 - tau) theta                     (eq. 1)
+    tau         = 1 - (1 - tau_base) (cos(pi k / K) + 1) / 2    k of K updates
+
+Symbols
+    f_theta     backbone              the network that is kept
+    g_theta     projector
+    q_theta     predictor             on the online side only; without it (predictor=false) all collapses
+    f_xi, g_xi  teacher               no gradient; batch statistics of its own batch, as the online network's
+    tau_base    teacher_momentum
+    d           projector_dim
+
+Departures
+    The target starts as a copy of the online network; the authors' code gives it random weights of its own.
+    The two views go through the networks one after the other, so that batch norm sees one view at a time, as
+    in the authors' code.
+"""
+
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor, nn
+
+from unlabel.losses import cosine_regression
+from unlabel.methods.base import Method
+from unlabel.nn.ema import ema_update, teacher_of
+from unlabel.nn.heads import mlp
+from unlabel.optim import Plan, curves
+from unlabel.views import Batch, Recipe, named
+
+
+@final
+class BYOL(Method):
+    """BYOL: predict a slowly moving copy of yourself, across views."""
+
+    title = "BYOL"
+    family = "joint-embedding"
+    paper = "2006.07733"
+    year = 2020
+    limits: ClassVar = {
+        "projector_width": (1, 65536),
+        "projector_dim": (1, 65536),
+        "teacher_momentum": (0.0, 1.0),
+    }
+    plan = Plan(optimiser="lars", lr=0.2, weight_decay=1.5e-6, warmup=0.01, batch_size=4096, epochs=1000)
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        *,
+        projector_width: int = 4096,
+        projector_dim: int = 256,
+        teacher_momentum: float = 0.996,
+        predictor: bool = True,
+    ) -> None:
+        super().__init__()
+        self.teacher_momentum = teacher_momentum
+        self.backbone = backbone
+        self.projector = _mlp(backbone.num_features, projector_width, projector_dim)  # type: ignore[arg-type]
+        self.predictor = _mlp(projector_dim, projector_width, projector_dim) if predictor else nn.Identity()
+        self.teacher = teacher_of(self._online())
+
+    def views(self, size: int) -> Recipe:
+        """Two views of different distributions: the first always blurred, the second sometimes solarised."""
+        return named("byol", size)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Both directions of the regression; a mean over images, so ranks need not share rows."""
+        v1, v2 = batch.views
+        online = self._online()
+        q1, q2 = self.predictor(online(v1)), self.predictor(online(v2))  # [B, d] each
+        with torch.no_grad():
+            z1, z2 = self.teacher(v1), self.teacher(v2)
+        return cosine_regression(q1, z2) + cosine_regression(q2, z1)
+
+    def after_update(self) -> None:
+        """The teacher follows, ever more slowly."""
+        ema_update(self.teacher, self._online(), curves.cosine(self.progress, self.teacher_momentum, 1.0))
+
+    def _online(self) -> nn.Sequential:
+        """What the teacher is a copy of: backbone, then projector."""
+        return nn.Sequential(self.backbone, self.projector)
+
+
+def _mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+    """The one shape of BYOL's projector and predictor: Linear, BN, ReLU, Linear without bias."""
+    return mlp(inputs, hidden, outputs, bias=True, last_norm=None)

@@ -1,0 +1,76 @@
+"""A Simple Framework for Contrastive Learning of Visual Representations.
+
+Chen, Kornblith, Norouzi, Hinton. ICML 2020, arXiv 2002.05709.
+
+Two views of each of B images; the two must find each other among the 2B.
+
+Algorithm
+    x1, x2   = two views of each image              # [B, 3, S, S] each
+    h        = f(x)                                 # [B, D]
+    z        = g(h)                                 # [B, d]
+    s(i, j)  = cos(z_i, z_j) / tau                  # over all 2B rows
+    l(i, j)  = -s(i, j) + log sum_{k != i} e^{s(i, k)}        (eq. 1, NT-Xent)
+    L        = mean of l(i, j) over the 2B ordered positive pairs
+
+Flow
+    image ─┬─ view 1 ─ f ─ h1 ─ g ─ z1 ─┐
+           └─ view 2 ─ f ─ h2 ─ g ─ z2 ─┴─ NT-Xent over all 2B rows
+
+Symbols
+    f    backbone             the network that is kept
+    g    projector            thrown away; evaluation sees h, not z
+    tau  temperature
+    d    projector_dim
+
+Departures
+    The projector ends in a bias-free linear layer followed by batch norm without offset, as the authors'
+    code has it (the paper does not say).
+"""
+
+from typing import ClassVar, final
+
+from torch import Tensor, cat, nn
+
+from unlabel.distributed import gather
+from unlabel.losses import nt_xent
+from unlabel.methods.base import Method
+from unlabel.nn.heads import mlp
+from unlabel.optim.plan import Plan
+from unlabel.views import Batch, Recipe, named
+
+
+@final
+class SimCLR(Method):
+    """SimCLR: two views attract, all other images repel."""
+
+    title = "SimCLR"
+    family = "joint-embedding"
+    paper = "2002.05709"
+    year = 2020
+    limits: ClassVar = {"temperature": (1e-3, 100.0), "projector_layers": (1, 8)}
+    plan = Plan(optimiser="lars", lr=0.3, weight_decay=1e-6, warmup=0.1, batch_size=4096, epochs=100)
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        *,
+        temperature: float = 0.1,
+        projector_width: int = 2048,
+        projector_dim: int = 128,
+        projector_layers: int = 2,
+    ) -> None:
+        super().__init__()
+        self.temperature = temperature
+        self.backbone = backbone
+        width: int = backbone.num_features  # type: ignore[assignment]
+        self.projector = mlp(width, projector_width, projector_dim, layers=projector_layers)
+
+    def views(self, size: int) -> Recipe:
+        """Two views of the same strong distribution."""
+        return named("simclr", size)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """NT-Xent over both views of all ranks' images."""
+        h = self.backbone(cat(batch.views))  # [2B, D]; one pass, so that batch norm sees both views
+        z1, z2 = self.projector(h).chunk(2)  # [B, d] each
+        return nt_xent(gather(z1), gather(z2), temperature=self.temperature)

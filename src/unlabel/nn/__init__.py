@@ -1,0 +1,1 @@
+"""Networks and the parts of methods that hold state; import from the modules directly."""

@@ -1,0 +1,36 @@
+"""Teachers: copies of a network that follow it as a moving average and learn nothing themselves."""
+
+from copy import deepcopy
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def teacher_of(student: Network) -> Network:
+    """A copy of `student` that takes no gradient.
+
+    It stays in train mode with its student: its batch norms use the batch's statistics and keep their own
+    running averages, as the targets of BYOL and DINO do.
+    """
+    return deepcopy(student).requires_grad_(False)
+
+
+@torch.no_grad()
+def ema_update(teacher: nn.Module, student: nn.Module, momentum: float) -> None:
+    """ξ ← m ξ + (1 − m) θ for every parameter; buffers (batch norm's running averages) are the teacher's own.
+
+    momentum  m = 1 leaves the teacher as it is, m = 0 makes it the student.
+
+    Raises ValueError unless both have parameters of the same names and shapes.
+    Mean Teacher, arXiv 1703.01780, eq. 1.
+    """
+    old, new = dict(teacher.named_parameters()), dict(student.named_parameters())
+    if {n: p.shape for n, p in old.items()} != {n: p.shape for n, p in new.items()}:
+        raise ValueError(
+            f"teacher and student differ in {sorted(old.keys() ^ new.keys()) or 'the shapes of parameters'}"
+        )
+    # One fused call; lerp is exact at both ends.
+    torch._foreach_lerp_(list(old.values()), [new[name] for name in old], 1 - momentum)

@@ -1,0 +1,20 @@
+"""Several views of different sizes through one backbone.
+
+Introduced with SwAV, arXiv 2006.09882; used by DINO and others.
+"""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+import torch
+from torch import Tensor, nn
+
+
+def multicrop(backbone: nn.Module, views: Sequence[Tensor]) -> Tensor:
+    """Features of all views: V tensors [B, 3, S_v, S_v] -> [V · B, D]; rows vB … (v+1)B − 1 are view v.
+
+    Neighbouring views of the same size go through the backbone in one pass, so that batch norm sees each run
+    of equal sizes by itself.
+    """
+    runs = [torch.cat(list(run)) for _, run in groupby(views, key=lambda view: view.shape[-2:])]
+    return torch.cat([backbone(run) for run in runs])

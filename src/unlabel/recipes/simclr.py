@@ -1,0 +1,24 @@
+"""Starting values for SimCLR."""
+
+from typing import Any
+
+
+def small() -> dict[str, Any]:
+    """Images of at most 96 pixels on two cores or one GPU: weak colour jitter without blur, small batch, AdamW."""
+    return {
+        "views": "cifar-min", "optimiser": "adamw", "lr": 2e-3, "lr_per": None, "weight_decay": 1e-4, "warmup": 0.05,
+        "batch_size": 256, "epochs": 100, "temperature": 0.2, "projector_width": 256, "projector_dim": 128,
+    }  # fmt: skip
+
+
+def shapes() -> dict[str, Any]:
+    """The built-in shapes: about two minutes of training on two cores; kNN of the shape at least 90 %."""
+    return {**small(), "backbone": "tiny_resnet", "epochs": 10}
+
+
+def large() -> dict[str, Any]:
+    """Photographs at more than 96 pixels on one GPU: the paper's views, a batch that fits, AdamW."""
+    return {
+        "optimiser": "adamw", "lr": 5e-4, "weight_decay": 1e-4, "warmup": 0.05, "batch_size": 256, "epochs": 100,
+        "temperature": 0.2, "projector_width": 1024,
+    }  # fmt: skip

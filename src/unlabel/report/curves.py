@@ -1,0 +1,239 @@
+"""What happened during training: loss, learning rate, and the live monitors."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from unlabel.diagnostics import healthy_std
+from unlabel.report.charts import BAD, RUN, SOFT, Chart, axis, layout
+from unlabel.report.files import RunFiles
+from unlabel.report.words import chart_text, finite, number
+
+POINTS = 2_000  # no curve carries more
+_BINS = 150  # of the averaged curve drawn over a noisy one
+
+
+def thin(x: np.ndarray, y: np.ndarray, points: int = POINTS) -> tuple[np.ndarray, np.ndarray]:
+    """At most `points` points of a curve that keep its shape: the lowest and the highest of each stretch.
+
+    x, y [n]; a value that is not finite becomes NaN (a gap). Spikes survive, which every n-th point would lose.
+    """
+    y = np.where(np.isfinite(y), y, np.nan)
+    if len(x) <= points:
+        return x, y
+    keep = {0, len(x) - 1}
+    for part in np.array_split(np.arange(len(x)), points // 2 - 1):
+        values = y[part]
+        if np.isnan(values).all():
+            keep.add(int(part[0]))
+        else:
+            keep |= {int(part[np.nanargmin(values)]), int(part[np.nanargmax(values)])}
+    rows = np.array(sorted(keep))
+    return x[rows], y[rows]
+
+
+def averaged(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The mean of each of up to 150 equal stretches, over its finite values."""
+    finite_rows = np.isfinite(y)
+    x, y = x[finite_rows], y[finite_rows]
+    bins = min(_BINS, len(x) // 4)
+    if bins < 2:
+        return x[:0], y[:0]
+    return tuple(np.array([part.mean() for part in np.array_split(v, bins)]) for v in (x, y))  # type: ignore[return-value]
+
+
+def column(lines: Sequence[dict[str, Any]], name: str) -> tuple[np.ndarray, np.ndarray]:
+    """(updates, values) of the lines that have this entry; what is no finite number is NaN."""
+    found = [(line["update"], finite(line[name])) for line in lines if name in line]
+    x = np.array([update for update, _ in found], dtype=np.float64)
+    return x, np.array([np.nan if value is None else value for _, value in found], dtype=np.float64)
+
+
+def curves(run: RunFiles) -> list[Chart]:
+    """The charts of one training, those whose numbers exist."""
+    per_epoch = finite(run.run.get("updates_per_epoch")) or 0.0
+    clock = _Clock(per_epoch)
+    terms = [{**line["terms"], "update": line["update"]} for line in run.updates if isinstance(line.get("terms"), dict)]
+    names = list(dict.fromkeys(name for line in terms for name in line if name != "update"))
+    dimensions = finite((run.monitors[-1] if run.monitors else {}).get("dimensions"))
+    made = [
+        _loss(run, clock),
+        _terms(terms, names, clock) if len(names) > 1 else None,
+        _line(
+            run.monitors,
+            "knn",
+            clock,
+            "Live kNN accuracy",
+            "top-1, %",
+            "Nearest neighbours vote on the label of held-out images while training runs; higher is better.",
+        ),
+        _line(
+            run.monitors,
+            "effective_rank",
+            clock,
+            "Effective rank",
+            "directions",
+            "How many directions the embeddings use; a fall towards 1 is a collapse.",
+            floor=True,
+        ),
+        _line(
+            run.monitors,
+            "std",
+            clock,
+            "Feature spread",
+            "std per feature",
+            "How far each normalised feature varies over images; zero means all images look the same to it"
+            + (", the dotted line is an even spread." if dimensions else "."),
+            floor=True,
+            dotted=healthy_std(int(dimensions)) if dimensions else None,
+        ),
+        _line(
+            run.updates,
+            "lr",
+            clock,
+            "Learning rate",
+            "learning rate",
+            "The step size over training: warm-up, then decay.",
+            floor=True,
+        ),
+    ]
+    return [chart for chart in made if chart is not None]
+
+
+class _Clock:
+    """Updates as epochs where it is known how many make one."""
+
+    def __init__(self, per_epoch: float) -> None:
+        self.scale = 1 / per_epoch if per_epoch > 0 else 1.0
+        self.title = "epoch" if per_epoch > 0 else "update"
+
+    def __call__(self, updates: np.ndarray) -> np.ndarray:
+        return np.round(updates * self.scale, 4)
+
+
+def _loss(run: RunFiles, clock: _Clock) -> Chart | None:
+    x, y = column(run.updates, "loss")
+    if not len(x):
+        return None
+    x = clock(x)
+    wild = ~np.isfinite(y)
+    thin_x, thin_y = thin(x, y)
+    smooth_x, smooth_y = averaged(x, y)
+    data = [_trace("loss", thin_x, thin_y, RUN, width=1 if len(smooth_x) else 2, opacity=0.4 if len(smooth_x) else 1)]
+    if len(smooth_x):
+        data.append(_trace("average", smooth_x, smooth_y, RUN))
+    caption = "What training minimises; its scale differs between methods, so look at the shape, not the height."
+    if wild.any():
+        mark_x, _ = thin(x[wild], np.zeros(wild.sum()), 200)
+        top = np.nanmax(y[~wild]) if (~wild).any() else 1.0
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "name": "not finite",
+                "x": mark_x,
+                "y": np.full(len(mark_x), top),
+                "marker": {"symbol": "x", "color": BAD, "size": 8},
+            }
+        )
+        caption += f" Red crosses: the loss was not a finite number in {wild.sum():,} of {len(y):,} updates."
+    return Chart(
+        "curves-loss",
+        "Loss",
+        caption,
+        f"The loss over training{_from_to(y)}.",
+        data,
+        layout(axis(clock.title), axis("loss")),
+    )
+
+
+def _terms(lines: list[dict[str, Any]], names: list[str], clock: _Clock) -> Chart:
+    data = []
+    for i, name in enumerate(names):
+        x, y = column(lines, name)
+        x = clock(x)
+        smooth = averaged(x, y)
+        x, y = smooth if len(smooth[0]) else thin(x, y)
+        trace = _trace(chart_text(name), x, y, f"var(--k{i % 10})")
+        trace["line"]["dash"] = ("solid", "dash", "dot", "dashdot")[i // 10 % 4]
+        data.append(trace)
+    return Chart(
+        "curves-terms",
+        "Terms of the loss",
+        "The parts that add up to the loss, averaged over short stretches.",
+        f"{len(names)} terms of the loss over training: {', '.join(names)}.",
+        data,
+        layout(axis(clock.title), axis("value")),
+        legend=[(name, f"var(--k{i % 10})", "line") for i, name in enumerate(names)],
+    )
+
+
+def _line(
+    lines: Sequence[dict[str, Any]],
+    name: str,
+    clock: _Clock,
+    title: str,
+    unit: str,
+    caption: str,
+    *,
+    floor: bool = False,
+    dotted: float | None = None,
+) -> Chart | None:
+    x, y = column(lines, name)
+    if not np.isfinite(y).any():
+        return None
+    thin_x, thin_y = thin(clock(x), y)
+    trace = _trace(title.lower(), thin_x, thin_y, RUN)
+    if len(thin_x) <= 30:
+        trace["mode"] = "lines+markers"
+    y_axis = axis(unit)
+    if floor:
+        y_axis["rangemode"] = "tozero"
+    frame = layout(axis(clock.title), y_axis)
+    if dotted is not None:
+        # A trace, not a shape: the axis then makes room for the line.
+        ends = [thin_x[0], thin_x[-1]]
+        level = {
+            "type": "scatter",
+            "mode": "lines",
+            "name": "even spread",
+            "x": ends,
+            "y": [dotted, dotted],
+            "line": {"color": SOFT, "width": 1.5, "dash": "dot"},
+            "hoverinfo": "skip",
+        }
+        return Chart(
+            f"curves-{name.replace('_', '-')}",
+            title,
+            caption,
+            f"{title} over training{_from_to(y)}.",
+            [trace, level],
+            frame,
+        )
+    return Chart(
+        f"curves-{name.replace('_', '-')}", title, caption, f"{title} over training{_from_to(y)}.", [trace], frame
+    )
+
+
+def _trace(
+    name: str, x: np.ndarray, y: np.ndarray, colour: str, *, width: float = 2, opacity: float = 1
+) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": name,
+        "x": x,
+        "y": y,
+        "opacity": opacity,
+        "connectgaps": False,
+        "line": {"color": colour, "width": width, "shape": "linear"},
+        "hovertemplate": "%{y:.4~g}",
+    }
+
+
+def _from_to(y: np.ndarray) -> str:
+    known = y[np.isfinite(y)]
+    return (
+        f", from {number(float(known[0]))} to {number(float(known[-1]))}" if len(known) else ", never a finite number"
+    )

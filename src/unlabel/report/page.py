@@ -1,0 +1,139 @@
+"""One HTML page from one run folder: everything inside, nothing from the network."""
+
+import json
+from base64 import b64encode
+from hashlib import sha256
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from unlabel.engine.folder import RunFolder, write_atomically
+from unlabel.report import facts
+from unlabel.report.charts import Chart, plain
+from unlabel.report.curves import curves
+from unlabel.report.embedding_map import embedding_map
+from unlabel.report.files import RunFiles, read_run
+from unlabel.report.gallery import agreement, gallery, label_names, map_data
+from unlabel.report.geometry import geometry, spectrum
+from unlabel.report.pictures import data_url, picture
+from unlabel.report.scores import accuracy, factors
+
+_SKIPPED_SHOWN = 200
+
+
+def write_report(run: Path) -> Path:
+    """Writes report.html into a run folder and returns its path.
+
+    run  the folder of a run, finished or not; whatever it lacks is left out of the page with a sentence saying why
+    Fault: the folder holds no readable run.json.
+    """
+    found = read_run(Path(run))
+    path = RunFolder(run).report
+    # A file name may hold what UTF-8 cannot (a lone surrogate): it is shown as "?".
+    write_atomically(path, _page(found).encode("utf-8", "replace"))
+    return path
+
+
+def _page(run: RunFiles) -> str:
+    package = files("unlabel.report")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string(package.joinpath("page.html.j2").read_text(encoding="utf-8"))
+    style = package.joinpath("page.css").read_text(encoding="utf-8")
+    scripts = [get_plotlyjs(), package.joinpath("page.js").read_text(encoding="utf-8")]
+    content = _content(run)
+    charts = [*content["curves"], *content["factors"], content["accuracy"], content["spectrum"], content["geometry"]]
+    figures = {
+        chart.id: {"data": chart.data, "layout": chart.layout, "height": chart.height}
+        for chart in charts
+        if chart is not None
+    }
+    return template.render(
+        **content,
+        style=Markup(style),
+        scripts=[Markup(script) for script in scripts],
+        policy=_policy(scripts),
+        charts=_embedded({"figures": figures, "map": content["map"]}),
+    )
+
+
+def _content(run: RunFiles) -> dict[str, Any]:
+    """Everything the template speaks of, by name."""
+    evaluation = run.evaluation or {}
+    title, subtitle = facts.heading(run)
+    embeddings, sprite = run.embeddings, run.sprite
+    spectrum_chart, geometry_chart = spectrum(evaluation), geometry(run)
+    curve_charts: list[Chart] = curves(run)
+    content: dict[str, Any] = {
+        "title": title,
+        "subtitle": subtitle,
+        "verdict": facts.verdict(run),
+        "tiles": facts.tiles(run),
+        "notes": [*facts.status(run), *run.notes],
+        "evaluated": run.evaluation is not None,
+        "accuracy": accuracy(evaluation),
+        "protocol": facts.protocol(evaluation),
+        "curves": curve_charts,
+        "factors": factors(evaluation),
+        "spectrum": spectrum_chart,
+        "geometry": geometry_chart,
+        "shape_numbers": facts.shape_numbers(evaluation),
+        "translation": facts.translation(evaluation),
+        "pictures": [
+            picture(stem, image) for stem, image in sorted(run.pictures.items(), key=lambda p: (p[0] != "views", p[0]))
+        ],
+        "settings": facts.settings(run),
+        "cost": facts.cost(run),
+        "origins": facts.origins(run),
+        "skipped": run.skipped[:_SKIPPED_SHOWN],
+        "skipped_more": max(0, len(run.skipped) - _SKIPPED_SHOWN),
+        "skipped_count": max(len(run.skipped), _count(run.run.get("data"))),
+        "sprite_url": data_url(sprite.encoded, "jpeg") if sprite else None,
+        "map": None,
+        "map_how": "",
+        "gallery": [],
+        "agreement": None,
+        "has_embeddings": embeddings is not None and len(embeddings.vectors) > 0,
+        "embeds": embeddings is not None or spectrum_chart is not None or not evaluation.get("translation"),
+    }
+    if embeddings is not None and len(embeddings.vectors) > 1:
+        names = label_names(embeddings.labels, _classes(run))
+        found = embedding_map(embeddings)
+        if found is not None:
+            content |= {"map": map_data(found, embeddings, sprite, names), "map_how": found.how}
+        content["agreement"] = agreement(embeddings)
+        if sprite is not None:
+            content["gallery"] = gallery(embeddings, sprite, names)
+    return content
+
+
+def _classes(run: RunFiles) -> list[str] | None:
+    """Names of the classes, from the evaluation or from the data."""
+    data = run.run.get("data")
+    for found in ((run.evaluation or {}).get("classes"), data.get("classes") if isinstance(data, dict) else None):
+        if isinstance(found, list):
+            return [str(name) for name in found]
+    return None
+
+
+def _count(data: Any) -> int:
+    skipped = data.get("skipped") if isinstance(data, dict) else None
+    return skipped if isinstance(skipped, int) else 0
+
+
+def _embedded(value: Any) -> Markup:
+    """JSON that can stand inside a <script> element: no character in it can end the element or begin a comment."""
+    text = json.dumps(plain(value), allow_nan=False, separators=(",", ":"))  # ASCII: lone surrogates are escaped too
+    return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
+
+
+def _policy(scripts: list[str]) -> str:
+    """A content security policy: these scripts and no others run, and nothing is fetched from anywhere."""
+    hashes = " ".join(f"'sha256-{b64encode(sha256(script.encode('utf-8')).digest()).decode()}'" for script in scripts)
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:; "
+        "base-uri 'none'; form-action 'none'"
+    )

@@ -1,0 +1,26 @@
+"""How one image becomes what a method looks at: recipes, the drawing of records, and their rendering."""
+
+from unlabel.views.batch import Batch
+from unlabel.views.batched import render_batch
+from unlabel.views.named import NAMES, evaluation, named
+from unlabel.views.recipe import IMAGENET_MEAN, IMAGENET_STD, RandomMask, Recipe, View
+from unlabel.views.render import render
+from unlabel.views.sample import RECORD, boxes, sample, sample_masks
+
+__all__ = [
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
+    "NAMES",
+    "RECORD",
+    "Batch",
+    "RandomMask",
+    "Recipe",
+    "View",
+    "boxes",
+    "evaluation",
+    "named",
+    "render",
+    "render_batch",
+    "sample",
+    "sample_masks",
+]

@@ -1,0 +1,162 @@
+"""The view recipes of the papers, by name, at any size.
+
+RRC = random resized crop (share of the area), CJ = colour jitter (brightness, contrast, saturation, hue).
+All normalise by ImageNet's mean and standard deviation, CUT's by 1/2, so that one evaluation view serves every
+recipe of a size.
+
+    instdisc         RRC 0.2-1, grey 0.2, CJ(.4,.4,.4,.4) always, flip; one view       Wu et al. 2018
+    moco2            RRC 0.2-1, CJ(.4,.4,.4,.1) 0.8, grey 0.2, blur 0.5, flip          Chen, Fan et al. 2020
+    simclr           RRC 0.08-1, flip, CJ(.8,.8,.8,.2) 0.8, grey 0.2, blur 0.5         Chen, Kornblith et al. 2020
+    byol             RRC 0.08-1, flip, CJ(.4,.4,.2,.1) 0.8, grey 0.2; view 1: blur 1;
+                     view 2: blur 0.1, solarise 0.2                                    Grill et al. 2020
+    cifar-sym        simclr, for images of 32 px                                       da Costa et al. 2022
+    cifar-weak       the same with CJ(.4,.4,.4,.1)                                     (solo-learn, JMLR 23)
+    cifar-asym       byol without blur                                                 likewise
+    cifar-min        RRC 0.08-1, flip, CJ(.4,.4,.4,.1) 0.8, grey 0.2                   MoCo's CIFAR demonstration
+    dino             2 x RRC 0.4-1 as byol, 8 x 3/7 size RRC 0.05-0.4 with blur 0.5    Caron et al. 2021
+    dino-small       2 x RRC 0.4-1 as cifar-asym, 4 x 1/2 size RRC 0.05-0.4            for small images
+    multicrop        2 x RRC 0.14-1, 6 x 3/7 size RRC 0.05-0.14, colours as simclr     Caron et al. (SwAV) 2020
+    multicrop-small  2 x RRC 0.3-1, 4 x 1/2 size RRC 0.05-0.3, colours as cifar-min    for small images
+    mae              RRC 0.2-1, flip; 75 % of the patches masked                       He et al. 2022
+    rotation         up to 64 px: reflect-pad by 1/8, crop, flip; else RRC, flip       Gidaris et al. 2018
+    cut              resize to 286/256 of the size, crop, flip; one view per domain    Park et al. 2020
+    light            RRC 0.4-1, flip
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from unlabel.errors import Fault, nearest
+from unlabel.views.recipe import IMAGENET_MEAN, IMAGENET_STD, RandomMask, Recipe, View
+
+_HALF = (0.5, 0.5, 0.5)
+
+
+def named(name: str, size: int) -> Recipe:
+    """The recipe `name` for views of `size` pixels; an unknown name raises `Fault` with the nearest known one."""
+    if name not in _RECIPES:
+        hint = nearest(name, NAMES) or f"; known are {', '.join(NAMES)}"
+        raise Fault(f"there is no view recipe `{name}`{hint}")
+    return _RECIPES[name](size)
+
+
+def evaluation(
+    size: int,
+    mean: tuple[float, float, float] = IMAGENET_MEAN,
+    std: tuple[float, float, float] = IMAGENET_STD,
+) -> View:
+    """What evaluation sees: the largest central square, resized; nothing is random.
+
+    Cropping before resizing gives the pixels of "resize the shorter side, then crop" except where the filter would
+    look past the square, and costs no more for an image of 1 x 60,000 pixels than for any other.
+    """
+    return View(size=size, crop="centre", flip=0.0, mean=mean, std=std)
+
+
+def _instdisc(size: int) -> Recipe:
+    order = ("crop", "grey", "jitter", "flip")
+    return Recipe(views=(View(size=size, scale=(0.2, 1.0), grey=0.2, jitter=(0.4,) * 4, jitter_p=1.0, order=order),))
+
+
+def _moco2(size: int) -> Recipe:
+    order = ("crop", "jitter", "grey", "blur", "flip")
+    return _twice(View(size=size, scale=(0.2, 1.0), jitter=(0.4, 0.4, 0.4, 0.1), grey=0.2, blur=0.5, order=order))
+
+
+def _simclr(size: int) -> Recipe:
+    return _twice(View(size=size, jitter=(0.8, 0.8, 0.8, 0.2), grey=0.2, blur=0.5, interpolation="bicubic"))
+
+
+def _byol(size: int) -> Recipe:
+    return Recipe(views=_asymmetric(size, (0.08, 1.0), blurs=(1.0, 0.1)))
+
+
+def _cifar_weak(size: int) -> Recipe:
+    return _twice(View(size=size, jitter=(0.4, 0.4, 0.4, 0.1), grey=0.2, blur=0.5, interpolation="bicubic"))
+
+
+def _cifar_asym(size: int) -> Recipe:
+    return Recipe(views=_asymmetric(size, (0.08, 1.0), blurs=(0.0, 0.0)))
+
+
+def _cifar_min(size: int) -> Recipe:
+    return _twice(View(size=size, jitter=(0.4, 0.4, 0.4, 0.1), grey=0.2))
+
+
+def _dino(size: int) -> Recipe:
+    globals_ = _asymmetric(size, (0.4, 1.0), blurs=(1.0, 0.1))
+    local = replace(globals_[0], size=_local(size), scale=(0.05, 0.4), blur=0.5)
+    return Recipe(views=globals_ + (local,) * 8)
+
+
+def _dino_small(size: int) -> Recipe:
+    globals_ = _asymmetric(size, (0.4, 1.0), blurs=(0.0, 0.0))
+    return Recipe(views=globals_ + (replace(globals_[0], size=size // 2, scale=(0.05, 0.4)),) * 4)
+
+
+def _multicrop(size: int) -> Recipe:
+    whole = View(size=size, scale=(0.14, 1.0), jitter=(0.8, 0.8, 0.8, 0.2), grey=0.2, blur=0.5)
+    return Recipe(views=(whole,) * 2 + (replace(whole, size=_local(size), scale=(0.05, 0.14)),) * 6)
+
+
+def _multicrop_small(size: int) -> Recipe:
+    whole = View(size=size, scale=(0.3, 1.0), jitter=(0.4, 0.4, 0.4, 0.1), grey=0.2)
+    return Recipe(views=(whole,) * 2 + (replace(whole, size=size // 2, scale=(0.05, 0.3)),) * 4)
+
+
+def _mae(size: int) -> Recipe:
+    # 16 px patches from 128 px on, and never a coarser grid than 8 x 8: 4 px patches at 32 px.
+    cells = max(8, size // 16)
+    mask = RandomMask(ratio=0.75, grid=(cells, cells))
+    return Recipe(views=(View(size=size, scale=(0.2, 1.0), interpolation="bicubic"),), mask=mask)
+
+
+def _rotation(size: int) -> Recipe:
+    # Reflected borders: black ones would tell which way an image was turned.
+    return Recipe(views=(View(size=size, crop="pad", pad=size // 8) if size <= 64 else View(size=size),))
+
+
+def _cut(size: int) -> Recipe:
+    x = View(size=size, crop="load", load_size=round(size * 286 / 256), interpolation="bicubic", mean=_HALF, std=_HALF)
+    return Recipe(views=(x, replace(x, source=1)))
+
+
+def _light(size: int) -> Recipe:
+    return _twice(View(size=size, scale=(0.4, 1.0)))
+
+
+def _twice(view: View) -> Recipe:
+    return Recipe(views=(view, view))
+
+
+def _asymmetric(size: int, scale: tuple[float, float], *, blurs: tuple[float, float]) -> tuple[View, View]:
+    """BYOL's pair: weaker colours, each view with its own share of blur, solarisation in the second."""
+    first = View(size=size, scale=scale, jitter=(0.4, 0.4, 0.2, 0.1), grey=0.2, blur=blurs[0], interpolation="bicubic")
+    return first, replace(first, blur=blurs[1], solarise=0.2)
+
+
+def _local(size: int) -> int:
+    """The side of small crops: 96 for 224, in whole multiples of 8 so that patches still fit."""
+    return max(8, 8 * round(size * 96 / 224 / 8))
+
+
+_RECIPES: dict[str, Callable[[int], Recipe]] = {
+    "instdisc": _instdisc,
+    "moco2": _moco2,
+    "simclr": _simclr,
+    "byol": _byol,
+    "cifar-sym": _simclr,
+    "cifar-weak": _cifar_weak,
+    "cifar-asym": _cifar_asym,
+    "cifar-min": _cifar_min,
+    "dino": _dino,
+    "dino-small": _dino_small,
+    "multicrop": _multicrop,
+    "multicrop-small": _multicrop_small,
+    "mae": _mae,
+    "rotation": _rotation,
+    "cut": _cut,
+    "light": _light,
+}
+
+NAMES = tuple(_RECIPES)

@@ -1,0 +1,134 @@
+"""What a method looks at, as plain values: a `Recipe` is several `View`s of every image, and perhaps a mask.
+
+Nothing here draws or renders: `sample` turns a `View` into records, `render` turns records into pixels.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from unlabel.errors import Fault
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+STEPS = ("crop", "flip", "jitter", "grey", "blur", "solarise")
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """How one view of an image is drawn and rendered. Every probability is per image.
+
+    size             output side in pixels
+    crop             "random_resized": a box of random area and aspect, resized to `size`
+                     "pad":    reflect-pad by `pad` pixels, random crop of `size`
+                               (the image is first resized to size x size where it is not of that size)
+                     "load":   resize to load_size x load_size, random crop of `size`
+                     "centre": the largest central square, resized to `size` (what evaluation sees)
+    scale, ratio     ranges of the box's share of the image's area, and of its width / height
+    interpolation    how pixels are resized, always antialiased
+    flip             probability of a left-right flip
+    jitter           strengths of (brightness, contrast, saturation, hue), applied in a random order with
+                     probability `jitter_p`; None = never
+    grey             probability of dropping the colour
+    blur             probability of a Gaussian blur, its sigma uniform in `blur_sigma` (output pixels)
+    solarise         probability of inverting every value from one half upwards
+    order            the order of the steps; a step that it leaves out never happens
+    mean, std        per channel, of pixels in [0, 1]; the rendered tensor is (pixel - mean) / std
+    source           which data source (domain) the view looks at
+    transform        a transform of the user's own in place of all of the above except `size` and `source`: PIL image
+                     in, normalised float tensor [3, size, size] out. It draws from the global random generators
+                     (seeded for each image), so such views are rendered in the calling thread only
+    """
+
+    size: int
+    crop: Literal["random_resized", "pad", "load", "centre"] = "random_resized"
+    scale: tuple[float, float] = (0.08, 1.0)
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    pad: int = 4
+    load_size: int | None = None
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    flip: float = 0.5
+    jitter: tuple[float, float, float, float] | None = None
+    jitter_p: float = 0.8
+    grey: float = 0.0
+    blur: float = 0.0
+    blur_sigma: tuple[float, float] = (0.1, 2.0)
+    solarise: float = 0.0
+    order: tuple[str, ...] = STEPS
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    source: int = 0
+    transform: Callable | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("flip", "jitter_p", "grey", "blur", "solarise"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise Fault(f"a view's `{name}` is a probability, in [0, 1], not {getattr(self, name)}")
+        for name, least in (("scale", 0.0), ("ratio", 0.0), ("blur_sigma", 0.0)):
+            low, high = getattr(self, name)
+            if not least < low <= high < math.inf:
+                raise Fault(f"a view's `{name}` is a range of positive numbers (low, high), not ({low}, {high})")
+        if self.scale[1] > 1.0:
+            raise Fault(f"a view's `scale` is a share of the image's area, at most 1, not {self.scale[1]}")
+        if self.size < 2:
+            raise Fault(f"a view's `size` must be at least 2 pixels, not {self.size}")
+        if self.crop == "pad" and not 0 <= self.pad < self.size:
+            raise Fault(f"reflecting {self.pad} pixels needs a view larger than that, not `size` {self.size}")
+        if self.crop == "load" and (self.load_size is None or self.load_size < self.size):
+            raise Fault(f"a view with crop `load` needs a `load_size` of at least its `size` {self.size}")
+        if self.jitter is not None and (min(self.jitter) < 0.0 or self.jitter[3] > 0.5):
+            raise Fault(f"a view's `jitter` strengths are at least 0, the hue's at most 0.5, not {self.jitter}")
+        if len(set(self.order)) != len(self.order) or not set(self.order) <= set(STEPS):
+            raise Fault(f"a view's `order` names some of {', '.join(STEPS)}, each once, not {self.order}")
+        if self.order[:1] != ("crop",):
+            raise Fault("a view's `order` starts with `crop`, since every later step works on the cropped pixels")
+
+    @property
+    def blur_kernel(self) -> int:
+        """Side of the blur's window: about a tenth of the view's, odd, at least 3 (23 at 224 px, as SimCLR)."""
+        return 2 * max(1, self.size // 20) + 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomMask:
+    """Hide a share `ratio` of the cells of a grid (rows, columns), at random, as many in every image."""
+
+    ratio: float
+    grid: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.masked <= self.cells - 1:
+            rows, columns = self.grid
+            raise Fault(
+                f"masking {self.ratio:g} of a {rows} x {columns} grid hides {self.masked} of {self.cells} patches; "
+                "at least one must be hidden and one seen: change the ratio or use more patches"
+            )
+
+    @property
+    def cells(self) -> int:
+        """N, the number of cells of the grid."""
+        return self.grid[0] * self.grid[1]
+
+    @property
+    def masked(self) -> int:
+        """The number of hidden cells: ratio x N, rounded (truncating can leave no cell seen: N = 10, ratio 0.9)."""
+        return round(self.ratio * self.cells)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """All that a method sees of an image: its views in order, and the mask of masked image modelling."""
+
+    views: tuple[View, ...]
+    mask: RandomMask | None = None
+
+    def __post_init__(self) -> None:
+        if not self.views:
+            raise Fault("a recipe needs at least one view")
+
+    @property
+    def sources(self) -> int:
+        """How many data sources the views look at."""
+        return 1 + max(view.source for view in self.views)

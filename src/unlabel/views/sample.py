@@ -1,0 +1,163 @@
+"""Drawing what will be done to every image of a batch, without touching a pixel.
+
+A record depends on (seed, epoch, index, view) and the image's size only. Every record takes the same number of
+uniforms whatever its view needs, each at a place of its own, so that changing one probability changes nothing else.
+"""
+
+from itertools import permutations
+
+import numpy as np
+
+from unlabel.views.philox import words
+from unlabel.views.recipe import RandomMask, View
+
+# Crop boxes are in source pixels for "random_resized" and "centre", and in pixels of the resized image for "pad"
+# (where they may reach `pad` pixels beyond it) and "load"; `boxes` gives them all in one frame.
+RECORD = np.dtype(
+    [
+        ("top", "i4"),
+        ("left", "i4"),
+        ("height", "i4"),
+        ("width", "i4"),
+        ("flip", "?"),
+        ("jitter", "?"),
+        ("order", "u1", (4,)),  # of brightness 0, contrast 1, saturation 2, hue 3
+        ("brightness", "f4"),  # factors; 1, 1, 1 and 0 where nothing is jittered
+        ("contrast", "f4"),
+        ("saturation", "f4"),
+        ("hue", "f4"),  # in turns of the colour circle
+        ("grey", "?"),
+        ("sigma", "f4"),  # of the blur in output pixels; 0 = none
+        ("solarise", "?"),
+        ("seed", "u8"),  # for a transform of the user's own
+        ("source_height", "i4"),
+        ("source_width", "i4"),
+    ]
+)
+
+_VIEWS, _MASKS = 0, 1  # streams
+_ATTEMPTS = 10
+# Where each uniform of a record lies: areas, log ratios, then one each.
+_AREA, _RATIO = slice(0, _ATTEMPTS), slice(_ATTEMPTS, 2 * _ATTEMPTS)
+_ROW, _COLUMN, _FLIP, _JITTER, _ORDER, _FACTORS = 20, 21, 22, 23, 24, slice(25, 29)
+_GREY, _BLUR, _SIGMA, _SOLARISE, _SEED_LOW, _SEED_HIGH, _WORDS = 29, 30, 31, 32, 33, 34, 35
+
+_ORDERS = np.array(list(permutations(range(4))), np.uint8)  # [24, 4]
+
+
+def sample(view: View, *, seed: int, epoch: int, view_index: int, indices: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Draw one view of B images.
+
+    indices  [B] int, the images' positions in their source
+    sizes    [B, 2] int, their (height, width)
+    returns  RECORD [B]
+    """
+    word = words(_WORDS, seed=seed, epoch=epoch, indices=indices, stream=_VIEWS, view=view_index)  # [B, 35]
+    u = word * 2.0**-32  # in [0, 1)
+    size = np.asarray(sizes, np.int64).reshape(-1, 2)
+    record = np.zeros(len(word), RECORD)
+    record["source_height"], record["source_width"] = size.T
+    record["seed"] = word[:, _SEED_LOW] | word[:, _SEED_HIGH] << np.uint64(32)
+
+    for name, value in zip(("top", "left", "height", "width"), _crop(view, u, size), strict=True):
+        record[name] = value
+    record["flip"] = u[:, _FLIP] < _share(view, "flip", view.flip)
+    record["grey"] = u[:, _GREY] < _share(view, "grey", view.grey)
+    record["solarise"] = u[:, _SOLARISE] < _share(view, "solarise", view.solarise)
+    blurred = u[:, _BLUR] < _share(view, "blur", view.blur)
+    record["sigma"] = np.where(blurred, _between(u[:, _SIGMA], *view.blur_sigma), 0.0)
+    _jitter(view, u, record)
+    return record
+
+
+def _share(view: View, step: str, share: float) -> float:
+    """How often a step happens: never where the view's order leaves it out."""
+    return share if step in view.order else 0.0
+
+
+def _crop(view: View, u: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, ...]:
+    """(top, left, height, width), each [B]."""
+    H, W = size.T
+    if view.crop == "random_resized":
+        return _random_box(view, u, H, W)
+    if view.crop == "centre":
+        side = np.minimum(H, W)
+        return (H - side) // 2, (W - side) // 2, side, side
+    side = np.full(len(u), view.size)
+    if view.crop == "pad":
+        places, first = 2 * view.pad + 1, -view.pad
+    else:
+        assert view.load_size is not None
+        places, first = view.load_size - view.size + 1, 0
+    return first + _place(u[:, _ROW], places), first + _place(u[:, _COLUMN], places), side, side
+
+
+def _place(u: np.ndarray, count: int | np.ndarray) -> np.ndarray:
+    """Uniform over 0 .. count - 1."""
+    return np.floor(u * count).astype(np.int64)
+
+
+def _random_box(view: View, u: np.ndarray, H: np.ndarray, W: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The rule of torchvision's RandomResizedCrop, all ten attempts at once.
+
+    An attempt draws a share of the area uniformly and an aspect ratio log-uniformly; the first whose box fits in
+    the image counts. If none fits: the largest central box whose ratio is within bounds.
+    """
+    area = (H * W)[:, None] * _between(u[:, _AREA], *view.scale)  # [B, 10]
+    ratio = np.exp(_between(u[:, _RATIO], *np.log(view.ratio)))
+    width = np.rint(np.sqrt(area * ratio)).astype(np.int64)
+    height = np.rint(np.sqrt(area / ratio)).astype(np.int64)
+    fits = (width > 0) & (width <= W[:, None]) & (height > 0) & (height <= H[:, None])
+    first = fits.argmax(axis=1)[:, None]
+    height, width = (np.take_along_axis(side, first, axis=1)[:, 0] for side in (height, width))
+
+    (narrow, wide), shape = view.ratio, W / H
+    h = np.where(shape < narrow, np.rint(W / narrow), H).astype(np.int64)
+    w = np.where(shape > wide, np.rint(H * wide), W).astype(np.int64)
+    found = fits.any(axis=1)
+    return (
+        np.where(found, _place(u[:, _ROW], H - height + 1), (H - h) // 2),
+        np.where(found, _place(u[:, _COLUMN], W - width + 1), (W - w) // 2),
+        np.where(found, height, h),
+        np.where(found, width, w),
+    )
+
+
+def _between(u: np.ndarray, low: float, high: float) -> np.ndarray:
+    return low + (high - low) * u
+
+
+def _jitter(view: View, u: np.ndarray, record: np.ndarray) -> None:
+    """Factors uniform in [max(0, 1 - strength), 1 + strength], the hue's shift in [-strength, strength]."""
+    record["order"] = _ORDERS[_place(u[:, _ORDER], len(_ORDERS))]
+    strengths = view.jitter or (0.0, 0.0, 0.0, 0.0)
+    on = u[:, _JITTER] < _share(view, "jitter", view.jitter_p if view.jitter else 0.0)
+    record["jitter"] = on
+    factor = u[:, _FACTORS]
+    for i, name in enumerate(("brightness", "contrast", "saturation")):
+        low, high = max(0.0, 1.0 - strengths[i]), 1.0 + strengths[i]
+        record[name] = np.where(on, _between(factor[:, i], low, high), 1.0)
+    record["hue"] = np.where(on, _between(factor[:, 3], -strengths[3], strengths[3]), 0.0)
+
+
+def boxes(record: np.ndarray, view: View) -> np.ndarray:
+    """The crop boxes in one frame for every kind of crop: float64 [B, 4] of (top, left, height, width).
+
+    They are fractions of the image's sides, as the image lies before any flip; those of "pad" may leave [0, 1].
+    """
+    if view.crop in ("random_resized", "centre"):
+        H, W = record["source_height"], record["source_width"]
+    else:
+        H = W = np.full(len(record), view.load_size if view.crop == "load" else view.size)
+    return np.stack((record["top"] / H, record["left"] / W, record["height"] / H, record["width"] / W), axis=1)
+
+
+def sample_masks(mask: RandomMask, *, seed: int, epoch: int, indices: np.ndarray) -> np.ndarray:
+    """Draw the masks of B images: bool [B, N], row-major over the grid, True = masked, `mask.masked` in each row.
+
+    Every cell gets a random word; the cells with the smallest are masked (all subsets are equally likely). The
+    cell's number in the lowest bits keeps two equal words apart.
+    """
+    word = words(mask.cells, seed=seed, epoch=epoch, indices=indices, stream=_MASKS)  # [B, N]
+    key = word << np.uint64(20) | np.arange(mask.cells, dtype=np.uint64)
+    return key < np.partition(key, mask.masked, axis=1)[:, mask.masked, None]

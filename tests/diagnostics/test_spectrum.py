@@ -1,0 +1,81 @@
+import math
+
+import pytest
+import torch
+
+from unlabel.diagnostics import dimensions_for, effective_rank, rank_of, singular_values
+
+
+def test_squares_are_the_eigenvalues_of_the_covariance():
+    x = torch.randn(60, 7, dtype=torch.float64) @ torch.randn(7, 7, dtype=torch.float64) + 3
+    eigenvalues = torch.linalg.eigvalsh(torch.cov(x.T)).flip(0)
+    torch.testing.assert_close(singular_values(x, normalise=False).square(), eigenvalues)
+
+
+def test_a_common_offset_is_invisible_without_normalising():
+    x = torch.randn(40, 6, dtype=torch.float64)
+    torch.testing.assert_close(singular_values(x + 5, normalise=False), singular_values(x, normalise=False))
+
+
+def test_rotation_changes_nothing():
+    x = torch.randn(50, 8, dtype=torch.float64)
+    q, _ = torch.linalg.qr(torch.randn(8, 8, dtype=torch.float64))
+    torch.testing.assert_close(singular_values(x @ q), singular_values(x))
+
+
+def test_one_direction_has_rank_one():
+    line = torch.randn(30, 1) * torch.randn(1, 10)  # after normalising: two opposite points
+    values = singular_values(line)
+    assert int((values > 1e-6 * values[0]).sum()) == 1
+    assert effective_rank(line) == pytest.approx(1, abs=1e-5)
+
+
+def test_equal_directions_have_full_rank():
+    x = torch.cat((torch.eye(12), -torch.eye(12)))
+    assert effective_rank(x) == pytest.approx(12, abs=1e-9)
+
+
+def test_gaussian_cloud_approaches_full_rank():
+    x = torch.randn(4000, 16)
+    assert 15.9 < effective_rank(x) <= 16
+
+
+def test_equal_rows_have_rank_zero():
+    assert effective_rank(torch.randn(1, 8).expand(20, 8)) == 0
+
+
+def test_rank_of_known_values():
+    p = torch.tensor([0.5, 0.25, 0.25])
+    assert rank_of(7 * p) == pytest.approx(math.exp(0.5 * math.log(2) + 0.5 * math.log(4)))
+
+
+def test_rank_is_not_the_participation_ratio():
+    values = singular_values(torch.randn(200, 20) * torch.logspace(0, -2, 20))
+    ratio = float(values.square().sum() ** 2 / values.pow(4).sum())
+    assert rank_of(values) > 1.5 * ratio
+
+
+def test_more_images_than_dimensions_and_fewer():
+    assert len(singular_values(torch.randn(5, 30))) == 5
+    assert singular_values(torch.randn(5, 30))[-1] == 0  # centring takes one direction
+    assert effective_rank(torch.randn(5, 30)) < 4.001
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.5, 1), (0.8, 2), (0.81, 3), (0.99, 3), (0.991, 4), (1.0, 4)])
+def test_dimensions_for_counts_variance(share, expected):
+    values = torch.tensor([0.5, 0.3, 0.19, 0.01], dtype=torch.float64).sqrt()
+    assert dimensions_for(values, share) == expected
+
+
+def test_dimensions_for_of_nothing_is_zero():
+    assert dimensions_for(torch.zeros(4)) == 0
+    assert dimensions_for(torch.full((4,), torch.nan)) == 0
+    with pytest.raises(ValueError, match="share"):
+        dimensions_for(torch.ones(3), 0.0)
+
+
+def test_what_is_not_finite_is_said_not_raised():
+    x = torch.randn(10, 4)
+    x[3, 2] = torch.inf
+    assert singular_values(x).isnan().all()
+    assert math.isnan(effective_rank(x))

@@ -1,0 +1,257 @@
+"""The rules on hand-made histories, and on measured clouds of points: healthy, collapsed, flat."""
+
+import math
+
+import pytest
+import torch
+
+from unlabel.diagnostics import STATES, measure, verdict
+from unlabel.diagnostics.evidence import margin
+
+
+def reading(update, *, knn=None, rank=100.0, std=0.04, cosine=0.1, width=512, **more):
+    found = {"effective_rank": rank, "std": std, "mean_cosine": cosine, "dimensions": width, "uniformity": -3.0, **more}
+    return {"update": update, "epoch": update / 10, "seconds": 1.0, "monitor": found | ({"knn": knn} if knn else {})}
+
+
+def readings(knn):
+    return [reading(100 * i, knn=value) for i, value in enumerate(knn)]
+
+
+def losses(values):
+    return [{"update": i, "loss": value, "terms": {}, "lr": 0.1} for i, value in enumerate(values)]
+
+
+def evaluation(knn=None, linear=None, queries=5000, **shape):
+    def three(scores):
+        return scores and dict(zip(("run", "random", "pixels"), scores, strict=True))
+
+    shape = {"std": 0.04, "mean_cosine": 0.1, "dimensions": 512, "effective_rank": 100.0, "non_finite": 0} | shape
+    probes = linear and {who: {"top1": top1, "top5": None} for who, top1 in three(linear).items()}
+    return {"protocol": {"queries": queries}, "knn": three(knn), "linear": probes, "translation": None, **shape}
+
+
+def judge(history, final=None, finished=False):
+    found = verdict(history, final=final, finished=finished)
+    assert found.state in STATES
+    for text in (found.sentence, found.advice):
+        assert text.endswith(".") and "\n" not in text and "nan" not in text and "None" not in text
+    return found
+
+
+# ------------------------------------------------------------------ too short
+
+
+@pytest.mark.parametrize("history", [[], losses([3.0, 2.9]), readings([10.0, 30.0])])
+def test_too_little_is_too_short(history):
+    assert judge(history).state == "too-short"
+
+
+def test_noise_is_not_learning_yet():
+    assert judge(readings([30.0, 31.0, 31.5, 30.5])).state == "too-short"
+
+
+# ------------------------------------------------------------------ while training, with labels
+
+
+def test_rising_knn_is_learning():
+    found = judge(readings([30.0, 36.0, 41.0]))
+    assert found.state == "learning" and "30.0 % to 41.0 %" in found.sentence
+
+
+def test_knn_that_rose_and_stopped_is_a_plateau():
+    found = judge(readings([30.0, 50.0, 60.0, 61.0, 60.5, 61.2, 60.9, 61.3]))
+    assert found.state == "plateau" and "+0.3 points in the second half" in found.sentence
+
+
+def test_knn_that_fell_from_its_best_says_when():
+    found = judge(readings([30.0, 50.0, 62.0, 60.0, 50.0, 41.0, 40.0]))
+    assert found.state == "plateau" and "update 200" in found.sentence and "62.0 %" in found.sentence
+
+
+def test_knn_that_never_beat_the_untrained_network():
+    found = judge(readings([30.0, 29.0, 31.0, 30.0, 28.0, 31.0, 30.5]))
+    assert found.state == "not-better-than-random" and "untrained" in found.sentence
+
+
+def test_a_first_reading_that_is_not_of_the_untrained_network_proves_nothing():
+    history = [reading(500 + 100 * i, knn=60.0 + i % 2) for i in range(7)]
+    assert judge(history).state == "plateau"
+
+
+# ------------------------------------------------------------------ while training, without labels
+
+
+def test_without_labels_a_falling_loss_is_learning_and_the_lack_is_said():
+    history = losses([5 - 0.02 * i for i in range(100)]) + [reading(30 * i) for i in range(4)]
+    found = judge(history)
+    assert found.state == "learning" and "no labels" in found.sentence and "5" in found.sentence
+
+
+def test_without_labels_a_rising_rank_is_learning():
+    history = losses([5.0] * 100) + [reading(30 * i, rank=50 + 10 * i) for i in range(6)]
+    assert judge(history).state == "learning"
+
+
+def test_without_labels_and_without_movement_it_is_a_plateau():
+    history = losses([5.0] * 100) + [reading(30 * i) for i in range(6)]
+    found = judge(history)
+    assert found.state == "plateau" and "no labels" in found.sentence
+
+
+def test_a_halved_rank_is_no_reason_for_praise():
+    history = losses([5 - 0.02 * i for i in range(100)]) + [reading(30 * i, rank=200 / (i + 1)) for i in range(6)]
+    found = judge(history)
+    assert "200" in found.sentence and "33" in found.sentence and "collaps" in found.advice
+
+
+def test_readings_alone_say_nothing_of_a_loss():
+    found = judge([reading(30 * i) for i in range(6)])
+    assert found.state == "plateau" and "loss went" not in found.sentence
+
+
+# ------------------------------------------------------------------ diverging
+
+
+@pytest.mark.parametrize("last", [math.nan, math.inf, None])
+def test_a_loss_that_is_no_number_diverges(last):
+    assert judge(losses([5.0, 4.0, last]) + readings([30.0, 40.0, 50.0])).state == "diverging"
+
+
+def test_a_loss_that_recovered_does_not():
+    assert judge(losses([5.0, math.nan, 4.0]) + readings([30.0, 40.0, 50.0])).state == "learning"
+
+
+def test_an_exploding_loss_diverges():
+    found = judge(losses([2.0] * 10 + [2.0 + i for i in range(90)]))
+    assert found.state == "diverging" and "never above 2" in found.sentence
+
+
+def test_a_loss_that_rises_for_a_good_reason_does_not():
+    # A queue that fills with harder negatives, a teacher that sharpens: rises of tens of per cent are normal.
+    history = losses([6.0] * 10 + [9.0] * 90) + readings([30.0, 40.0, 50.0])
+    assert judge(history).state == "learning"
+
+
+def test_embeddings_that_are_no_numbers_diverge():
+    history = [reading(0), reading(100), reading(200, std=math.nan, cosine=math.nan, rank=math.nan)]
+    assert judge(history).state == "diverging"
+    final = evaluation(std=None, mean_cosine=None, effective_rank=None, non_finite=7)
+    found = judge([reading(0), reading(100), reading(200)], final, True)
+    assert found.state == "diverging" and "7 embeddings" in found.sentence
+
+
+# ------------------------------------------------------------------ collapse
+
+
+def test_collapse_while_training():
+    history = [reading(100 * i, std=0.04 / 10**i, cosine=1 - 0.1 / 100**i) for i in range(4)]
+    found = judge(history)
+    assert found.state == "collapsed" and "0.044" in found.sentence
+
+
+def test_collapse_is_seen_without_the_number_of_dimensions():
+    history = [reading(100 * i, cosine=0.9999, width=None) for i in range(3)]
+    found = judge(history)
+    assert found.state == "collapsed" and "mean cosine 0.9999" in found.sentence
+
+
+def test_labels_outvote_a_narrow_cone():
+    narrow = {"std": 0.0005, "mean_cosine": 0.9999}
+    assert judge([], evaluation((30.0, 29.9, 35.0), (30.0, 30.0, 35.0), **narrow), True).state == "collapsed"
+    assert judge([], evaluation((60.0, 29.9, 35.0), (70.0, 30.0, 35.0), **narrow), True).state == "learning"
+
+
+def test_dimensional_collapse_by_rank_against_its_own_start():
+    history = [reading(100 * i, rank=rank) for i, rank in enumerate([100.0, 40.0, 8.0, 4.0])]
+    found = judge(history)
+    assert found.state == "dimensional-collapse" and "4.0 of 512" in found.sentence
+    few_images = [reading(100 * i, rank=rank) for i, rank in enumerate([8.0, 8.0, 8.0, 8.0])]
+    assert judge(few_images).state != "dimensional-collapse"
+
+
+# ------------------------------------------------------------------ evaluation
+
+
+def test_learning_with_every_control():
+    found = judge(readings([30.0, 50.0, 60.0]), evaluation((62.0, 30.0, 36.0), (70.0, 40.0, 41.0)), True)
+    assert found.state == "learning"
+    for number in ("62.0 %", "30.0 %", "36.0 %", "70.0 %", "5,000"):
+        assert number in found.sentence
+
+
+def test_not_better_than_random_within_the_noise():
+    noise = margin(31.0, 5000)
+    assert 1.2 < noise < 1.4
+    found = judge([], evaluation((31.0, 30.0, 36.0), (40.5, 40.0, 41.0)), True)
+    assert found.state == "not-better-than-random"
+    assert judge([], evaluation((32.0, 30.0, 29.0), (40.5, 40.0, 41.0)), True).state == "learning"
+    assert judge([], evaluation((32.0, 30.0, 29.0), (40.5, 40.0, 41.0), queries=200), True).state != "learning"
+
+
+def test_the_linear_probe_alone_is_enough_and_is_named():
+    found = judge([], evaluation((30.0, 30.0, 29.0), (50.0, 40.0, 41.0)), True)
+    assert found.state == "learning" and "linear probe does" in found.sentence
+
+
+def test_raw_pixels_that_are_as_good_are_named():
+    found = judge([], evaluation((40.0, 30.0, 40.0), (50.0, 40.0, 50.0)), True)
+    assert found.state == "learning" and "raw pixels are still as good" in found.sentence
+
+
+def test_advice_on_length_comes_from_the_readings():
+    scores = evaluation((62.0, 30.0, 36.0), (70.0, 40.0, 41.0))
+    rising = judge(readings([30.0, 40.0, 45.0, 50.0, 56.0, 62.0]), scores, True)
+    flat = judge(readings([30.0, 50.0, 60.0, 61.0, 61.5, 61.0]), scores, True)
+    assert "longer run" in rising.advice and "not the length" in flat.advice
+
+
+def test_evaluation_without_labels_says_so():
+    assert judge([], evaluation(), True).state == "too-short"
+    history = losses([5 - 0.02 * i for i in range(100)]) + [reading(30 * i) for i in range(4)]
+    found = judge(history, evaluation(), True)
+    assert found.state == "learning" and "no labels" in found.sentence
+
+
+def test_a_score_without_a_control_is_no_proof():
+    final = evaluation() | {"knn": {"run": 50.0}}
+    found = judge([], final, True)
+    assert found.state == "too-short" and "50.0 %" in found.sentence and "no control" in found.sentence
+
+
+def test_translation_is_judged_against_doing_nothing():
+    def final(closer):
+        return {"translation": {"identity": {"fd": 10.0}, "translation": {"fd": 10 * (1 - closer)}, "closer": closer}}
+
+    better, worse = judge([], final(0.4), True), judge([], final(-0.1), True)
+    assert better.state == "learning" and "40 %" in better.sentence
+    assert worse.state == "not-better-than-identity" and "11" in worse.sentence
+
+
+# ------------------------------------------------------------------ measured clouds
+
+
+def cloud(kind, n=400, d=64):
+    g = torch.Generator().manual_seed(0)
+    if kind == "healthy":
+        return torch.randn(n, d, generator=g)
+    if kind == "collapsed":
+        return torch.randn(1, d, generator=g) + 0.01 * torch.randn(n, d, generator=g)
+    side = torch.randn(n, 1, generator=g).sign()  # two sides of one line
+    return side @ torch.randn(1, d, generator=g) + 0.02 * torch.randn(n, d, generator=g)
+
+
+@pytest.mark.parametrize(
+    ("kind", "state"), [("healthy", "learning"), ("collapsed", "collapsed"), ("flat", "dimensional-collapse")]
+)
+def test_measured_clouds(kind, state):
+    shape = measure(cloud(kind))
+    history = losses([5 - 0.02 * i for i in range(100)]) + [{"update": i, "monitor": shape} for i in range(3)]
+    assert judge(history).state == state
+    assert judge([], {"protocol": {}, **shape}, True).state == (state if state != "learning" else "too-short")
+
+
+def test_few_images_cannot_fill_many_dimensions_and_are_not_blamed():
+    shape = measure(torch.randn(8, 512))
+    assert shape["dimensions_99"] <= 7
+    assert judge([], {"protocol": {}, **shape}, True).state == "too-short"

@@ -1,0 +1,80 @@
+"""Wrong options are refused before data is touched, all at once, each with the nearest valid name."""
+
+import pytest
+
+from unlabel.engine.options import check, hyperparameters, needs_backbone
+from unlabel.engine.run import convert, seconds
+from unlabel.errors import Fault, Faults
+from unlabel.methods import get
+
+
+def faults(method: str, **options: object) -> list[str]:
+    with pytest.raises(Faults) as caught:
+        check(method, options)
+    return caught.value.faults
+
+
+def test_all_faults_come_at_once_with_the_nearest_names() -> None:
+    found = faults("simclr", data="/does/not/exist", temprature=0.2, epohs="3", lr="fast", batch_size=-1, size=3)
+    text = "\n".join(found)
+    assert len(found) == 5
+    assert "unknown option `temprature`; did you mean `temperature`?" in text
+    assert "unknown option `epohs`; did you mean `epochs`?" in text
+    assert "option `lr` is 'fast', but must be a number" in text
+    assert "batch_size" in text and "size" in text
+    assert "exist" not in text  # the data was not looked at
+
+
+def test_an_unknown_method_is_answered_with_the_nearest() -> None:
+    assert "did you mean `simclr`?" in faults("simclar", data="shapes")[0]
+
+
+def test_unknown_backbone_views_and_missing_data() -> None:
+    found = "\n".join(faults("byol", backbone="resnet81", views="cifar-weka"))
+    assert "resnet" in found and "cifar-weak" in found and "no data given" in found
+
+
+def test_combinations_that_exclude_each_other() -> None:
+    assert "choose one" in faults("simclr", data="shapes", epochs=3, budget="3m")[0]
+    assert "second folder" in faults("cut", data="shapes")[0]
+    assert "data_b" in faults("simclr", data="shapes", data_b="shapes")[0]
+    assert "own networks" in faults("cut", data="shapes", data_b="shapes", backbone="resnet18")[0]
+    assert "nesterov" in faults("simclr", data="shapes", optimiser="adam", nesterov="yes")[0]
+
+
+def test_text_and_values_mean_the_same() -> None:
+    by_text = check("simclr", {"data": "shapes", "temperature": "0.2", "epochs": "3", "channels-last": "no", "lr_per": "none"})
+    by_value = check("simclr", {"data": "shapes", "temperature": 0.2, "epochs": 3, "channels_last": False, "lr_per": None})
+    assert by_text == by_value
+    assert by_text.hyper == {"temperature": 0.2} and by_text.plan == {"epochs": 3, "lr_per": None}
+
+
+def test_a_hyperparameter_outside_its_range() -> None:
+    assert "between 0.001 and 100" in faults("simclr", data="shapes", temperature=0)[0]
+
+
+@pytest.mark.parametrize(("text", "value"), [("90s", 90), ("20m", 1200), ("1.5h", 5400), ("45", 45)])
+def test_durations(text: str, value: float) -> None:
+    assert seconds(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "m", "-3m", "ten", "nan", "inf"])
+def test_what_is_no_duration(text: str) -> None:
+    assert "duration" in faults("simclr", data="shapes", budget=text)[0]
+
+
+def test_convert_tells_what_was_expected() -> None:
+    assert convert("(0.5, 0.9)", tuple[float, float]) == (0.5, 0.9)
+    for value, kind, words in (("3.5", int, "whole"), ("nan", float, "finite"), ("maybe", bool, "true or false")):
+        with pytest.raises(ValueError, match=words):
+            convert(value, kind)
+
+
+def test_hyperparameters_are_the_constructors_keywords() -> None:
+    assert hyperparameters(get("simclr"))["temperature"].default == 0.1
+    assert needs_backbone(get("simclr")) and not needs_backbone(get("cut"))
+
+
+def test_unknown_method_by_get() -> None:
+    with pytest.raises(Fault, match="did you mean `byol`"):
+        get("bylo")

@@ -1,0 +1,139 @@
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from tests.evaluation.pictures import Bars
+from unlabel.data.source import Subset
+from unlabel.diagnostics import measure, verdict
+from unlabel.errors import Fault
+from unlabel.evaluation.evaluate import evaluate
+from unlabel.evaluation.protocol import Protocol
+from unlabel.nn.backbones import resolve
+from unlabel.views import evaluation
+
+VIEW = evaluation(16)
+
+
+def colour(x):
+    """A perfect feature for the class: the mean colour's direction."""
+    return torch.nn.functional.normalize(x.mean((2, 3)) + torch.tensor([2.1179, 2.0357, 1.8044]), dim=1)
+
+
+def run(embed=colour, train=None, test=None, **more):
+    train, test = train or Bars(90), test or Bars(45, seed=1)
+    options = {"view": VIEW, "backbone_spec": resolve("tiny_resnet", 16), "protocol": Protocol()}
+    found = evaluate(embed, train, test, **options | more)
+    return json.loads(json.dumps(found, allow_nan=False))
+
+
+def test_everything_is_there_beside_its_controls():
+    found = run()
+    for name in ("knn", "linear"):
+        assert list(found[name]) == ["run", "random", "pixels"]
+    assert found["knn"]["run"] > 95 and found["linear"]["run"] == {"top1": pytest.approx(100, abs=5), "top5": None}
+    assert found["classes"] == ["colour 0", "colour 1", "colour 2"]
+    assert found["protocol"]["memory"] == 90 and found["protocol"]["queries"] == 45
+    assert found["protocol"]["data"] == "bars" and "16 px" in found["protocol"]["view"]
+    assert found["dimensions"] == 3 and len(found["spectrum"]) == 3 and found["images"] == 45
+    assert found["spectrum"] == sorted(found["spectrum"], reverse=True)
+    assert found["translation"] is None and found["skipped"] == found["non_finite"] == 0
+    assert 0 <= found["alignment"] < 1
+
+
+def test_the_shape_is_that_of_the_queries():
+    from unlabel.evaluation.features import extract
+
+    found = run()
+    expected = measure(extract(colour, Bars(45, seed=1), VIEW).vectors)
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
+
+
+def test_factors_have_scores_controls_and_a_word():
+    found = run()["factors"]
+    assert set(found) == {"colour", "brightness", "angle", "noise"}
+    assert found["colour"]["kind"] == "class" and found["colour"]["chance"] == pytest.approx(100 / 3)
+    assert found["colour"]["run"] > 95 and found["colour"]["word"] == "kept"
+    assert found["noise"]["word"] == "discarded" and found["angle"]["kind"] == "regression"
+    assert set(found["angle"]) == {"run", "random", "pixels", "kind", "chance", "word"}
+
+
+def test_without_labels_there_is_only_the_shape():
+    found = run(train=Bars(30, labelled=False), test=Bars(20, labelled=False))
+    assert found["knn"] is found["linear"] is found["factors"] is found["classes"] is None
+    assert found["effective_rank"] > 1 and found["protocol"]["queries"] == 20 and found["protocol"]["memory"] == 0
+    judged = verdict([], final=found, finished=True)
+    assert judged.state == "too-short" and "no labels" in judged.sentence
+
+
+def test_one_collection_as_both_sides_measures_no_accuracy():
+    source = Bars(30)
+    found = run(train=source, test=source)
+    assert found["knn"] is None and found["factors"] is None and found["std"] > 0
+
+
+def test_without_a_backbone_there_is_no_random_control():
+    assert list(run(backbone_spec=None)["knn"]) == ["run", "pixels"]
+
+
+def test_limits_are_balanced_and_counted():
+    found = run(protocol=Protocol(memory=30, queries=15))
+    assert found["protocol"]["memory"] == 30 and found["images"] == found["protocol"]["queries"] == 15
+
+
+def test_partly_labelled_sources_use_what_is_known():
+    train, test = Bars(90), Bars(45, seed=1)
+    train.labels[:30] = -1
+    test.labels[:5] = -1
+    found = run(train=train, test=test)
+    assert found["protocol"]["memory"] == 60 and found["protocol"]["queries"] == 40 and found["images"] == 45
+    assert found["knn"]["run"] > 90
+
+
+def test_unreadable_images_are_counted_and_left_out():
+    found = run(train=Bars(90, broken=(3, 4)), test=Bars(45, seed=1, broken=(0,)))
+    assert found["skipped"] == 3 and found["images"] == 44 and found["protocol"]["memory"] == 88
+
+
+def test_no_readable_image_is_a_fault():
+    with pytest.raises(Fault, match="bars: none of the images"):
+        run(test=Bars(3, broken=(0, 1, 2)))
+
+
+def test_embeddings_that_are_no_numbers_are_counted_and_judged():
+    found = run(lambda x: colour(x) * math.nan)
+    assert found["non_finite"] == 135 and found["knn"] is None and found["std"] is None
+    assert verdict([], final=found, finished=True).state == "diverging"
+
+
+def test_tiny_collections():
+    found = run(train=Bars(3), test=Bars(1))
+    assert found["std"] is None and found["knn"]["run"] in (0.0, 100.0)
+    one_class = run(train=Bars(6, classes=1), test=Bars(6, classes=1))
+    assert one_class["knn"] is None
+    assert verdict([], final=found, finished=True).state in ("too-short", "not-better-than-random")
+
+
+def test_a_subset_is_a_source():
+    source = Bars(60)
+    found = run(train=Subset(source, np.arange(40)), test=Subset(source, np.arange(40, 60)))
+    assert found["protocol"]["memory"] == 40 and found["factors"]["colour"]["run"] > 90
+
+
+def test_verdict_on_real_features():
+    better = run(protocol=Protocol(queries=45), test=Bars(45, seed=1))
+    constant = run(lambda x: x.new_ones(len(x), 8) + 1e-4 * x.mean((2, 3)) @ torch.ones(3, 8))
+    assert verdict([], final=constant, finished=True).state == "collapsed"
+    assert verdict([], final=better, finished=True).state in ("learning", "not-better-than-random")
+    assert "45 images with labels" in verdict([], final=better, finished=True).sentence
+
+
+def test_it_repeats_itself_draws_from_nobody_and_tells_of_progress():
+    told = []
+    before = torch.get_rng_state()
+    one = run(progress=lambda what, share: told.append((what, share)))
+    assert torch.equal(before, torch.get_rng_state())
+    assert one == run()
+    assert {"queries", "memory", "factors"} <= {what for what, _ in told} and all(0 <= share <= 1 for _, share in told)

@@ -1,0 +1,153 @@
+import copy
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from unlabel.methods.byol import BYOL
+from unlabel.optim import Plan, make_optimiser
+from unlabel.views import Batch
+
+
+class Backbone(nn.Module):
+    num_features = 6
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x).mean(dim=(2, 3))
+
+
+def method(**options) -> BYOL:
+    return BYOL(Backbone(), projector_width=8, projector_dim=4, **options).double()
+
+
+def batch(b: int = 5) -> Batch:
+    views = [torch.randn(b, 3, 8, 8, dtype=torch.float64) for _ in range(2)]
+    return Batch(views=views, index=torch.arange(b), records=[np.zeros(b)] * 2)
+
+
+def test_loss_is_the_algorithm_box() -> None:
+    byol, given = method(), batch()
+    for p in byol.teacher.parameters():
+        p.data += 0.1 * torch.randn_like(p)
+    v1, v2 = given.views
+    expected = 0.0
+    for v, other in ((v1, v2), (v2, v1)):
+        q = byol.predictor(byol.projector(byol.backbone(v)))
+        z = byol.teacher(other)
+        for b in range(len(given)):
+            expected += float((q[b] / q[b].norm() - z[b] / z[b].norm()).square().sum().detach()) / len(given)
+    assert byol.loss(given).item() == pytest.approx(expected, rel=1e-12)
+    assert 0 < expected < 8
+
+
+def test_agrees_with_lightly() -> None:
+    lightly = pytest.importorskip("lightly.loss")
+    byol, given = method(), batch()
+    v1, v2 = given.views
+    p1, p2 = (byol.predictor(byol.projector(byol.backbone(v))) for v in (v1, v2))
+    cosine = lightly.NegativeCosineSimilarity()
+    theirs = 4 + 2 * cosine(p1, byol.teacher(v2)) + 2 * cosine(p2, byol.teacher(v1))
+    assert byol.loss(given).item() == pytest.approx(theirs.item(), rel=1e-12)
+
+
+def test_views_may_be_swapped() -> None:
+    byol, given = method(), batch()
+    swapped = Batch(views=given.views[::-1], index=given.index, records=given.records)
+    assert byol.loss(given).item() == pytest.approx(byol.loss(swapped).item(), rel=1e-12)
+
+
+def test_only_the_online_network_learns() -> None:
+    byol = method()
+    byol.loss(batch()).backward()
+    assert all(p.grad is None for p in byol.teacher.parameters())
+    online = nn.ModuleList([byol.backbone, byol.projector, byol.predictor])
+    assert all(p.grad is not None for p in online.parameters())
+    (player,) = byol.players()
+    assert {n.split(".")[0] for n, _ in player.parameters} == {"backbone", "projector", "predictor"}
+
+
+def test_networks_have_the_papers_layers() -> None:
+    byol = method()
+    for head, inputs in ((byol.projector, 6), (byol.predictor, 4)):
+        assert [type(m).__name__ for m in head] == ["Linear", "BatchNorm1d", "ReLU", "Linear"]
+        assert head[0].in_features == inputs and head[0].bias is not None
+        assert head[-1].out_features == 4 and head[-1].bias is None
+    assert BYOL(Backbone()).projector[0].out_features == 4096
+    assert BYOL(Backbone()).projector[-1].out_features == 256
+
+
+def test_teacher_follows_along_the_cosine_ramp() -> None:
+    byol = method(teacher_momentum=0.9)
+    byol.total_updates, byol.updates = 100, 25
+    before = copy.deepcopy(byol.teacher)
+    for p in (*byol.backbone.parameters(), *byol.projector.parameters()):
+        p.data += torch.randn_like(p)
+    tau = 1 - (1 - 0.9) * (math.cos(math.pi * 0.25) + 1) / 2
+    byol.after_update()
+    for name, p in byol.teacher.named_parameters():
+        online = nn.Sequential(byol.backbone, byol.projector).get_parameter(name)
+        expected = tau * before.get_parameter(name) + (1 - tau) * online.detach()
+        torch.testing.assert_close(p, expected, rtol=1e-13, atol=1e-15)
+    byol.updates = 100  # at the end the teacher rests
+    resting = copy.deepcopy(byol.teacher)
+    byol.after_update()
+    assert all(torch.equal(a, b) for a, b in zip(byol.teacher.parameters(), resting.parameters(), strict=True))
+
+
+def test_teacher_uses_its_batchs_statistics_and_keeps_its_own_averages() -> None:
+    byol, given = method(), batch()
+    norm = byol.teacher[0].layers[1]
+    byol.loss(given)
+    means = [
+        F.conv2d(v, byol.backbone.layers[0].weight, byol.backbone.layers[0].bias).mean(dim=(0, 2, 3))
+        for v in given.views
+    ]
+    expected = 0.1 * means[1] + 0.9 * 0.1 * means[0]
+    torch.testing.assert_close(norm.running_mean, expected.detach(), rtol=1e-10, atol=1e-12)
+
+
+def test_a_collapsed_network_has_loss_zero() -> None:
+    """So the value does not tell learning from collapse."""
+    byol = method(predictor=False)
+    for network in (byol.projector, byol.teacher[1]):
+        network[-1].weight.data.zero_()
+        network[-1].bias = nn.Parameter(torch.ones(4, dtype=torch.float64))
+    assert byol.loss(batch()).item() == pytest.approx(0, abs=1e-28)
+
+
+def test_without_predictor_there_is_none() -> None:
+    byol = method(predictor=False)
+    assert not list(byol.predictor.parameters())
+    byol.teacher_momentum = 0.0
+    byol.after_update()
+    v = batch().views[0]
+    same = Batch(views=[v, v], index=torch.arange(5), records=[])
+    assert byol.loss(same).item() == pytest.approx(0, abs=1e-25)  # equal networks on equal views
+
+
+def test_views_are_the_papers_asymmetric_pair() -> None:
+    first, second = method().views(224).views
+    assert (first.blur, first.solarise) == (1.0, 0.0)
+    assert (second.blur, second.solarise) == (0.1, 0.2)
+
+
+def test_a_few_updates_lower_the_loss() -> None:
+    byol, given = method(teacher_momentum=0.99), batch(8)
+    byol.total_updates = 20
+    (player,) = byol.players()
+    optimiser = make_optimiser(player.parameters, Plan(optimiser="adam", lr=0.02, lr_per=None), 8)
+    first = byol.loss(given).item()
+    for _ in range(10):
+        loss = byol.loss(given)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        byol.advance()
+    assert loss.item() < 0.5 * first

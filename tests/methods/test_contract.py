@@ -1,0 +1,179 @@
+"""What every method keeps: the contract is tested for each file in `methods/`, whoever wrote it."""
+
+import inspect
+import re
+import socket
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.multiprocessing as mp
+from torch import Tensor
+
+from tests.methods.toy import toy_batch, toy_loader, toy_method
+from unlabel import methods
+from unlabel.engine.callbacks import quiet_lightning
+from unlabel.engine.options import hyperparameters
+from unlabel.nn.batchnorm import convert_batchnorm
+from unlabel.optim.plan import Plan
+
+NAMES = methods.available()
+every_method = pytest.mark.parametrize("name", NAMES)
+
+
+def summed(loss: Tensor | dict[str, Tensor]) -> Tensor:
+    return torch.stack([term for term in loss.values()]).sum() if isinstance(loss, dict) else loss
+
+
+def test_the_catalogue_is_the_folder() -> None:
+    assert {"simclr", "byol", "dino", "mae", "rotation", "cut"} <= set(NAMES)
+
+
+@every_method
+def test_is_final_and_cites_its_paper(name: str) -> None:
+    kind = methods.get(name)
+    text = inspect.getmodule(kind).__doc__
+    assert getattr(kind, "__final__", False), "a method is final: decorate it with typing.final"
+    assert re.fullmatch(r"\d{4}\.\d{4,5}", kind.paper) and kind.paper in text
+    assert kind.title and 2000 < kind.year < 2100
+    for section in ("Algorithm", "Symbols", "Departures"):
+        assert re.search(rf"^{section}$", text, re.MULTILINE), f"the docstring has no section {section}"
+
+
+@every_method
+def test_hyperparameters_are_keywords_with_plain_defaults(name: str) -> None:
+    for parameter in inspect.signature(methods.get(name).__init__).parameters.values():
+        if parameter.name not in ("self", "backbone", "size"):
+            assert parameter.kind is parameter.KEYWORD_ONLY, parameter.name
+            assert isinstance(parameter.default, int | float | str | bool | tuple), parameter.name
+    assert set(methods.get(name).limits) <= set(hyperparameters(methods.get(name)))
+    assert not methods.get(name).plan.faults()
+
+
+@every_method
+def test_every_parameter_learns_or_is_frozen(name: str) -> None:
+    method = toy_method(name)
+    summed(method.loss(toy_batch(name, method))).backward()
+    for parameter_name, parameter in method.named_parameters():
+        if parameter.requires_grad:
+            assert parameter.grad is not None, f"{parameter_name} is trainable but gets no gradient"
+            assert parameter.grad.abs().sum() > 0, f"the gradient of {parameter_name} is exactly zero"
+        else:
+            assert parameter.grad is None, f"{parameter_name} is frozen but gets a gradient"
+
+
+@every_method
+def test_every_trainable_parameter_has_one_player(name: str) -> None:
+    method = toy_method(name)
+    owned = [id(p) for player in method.players() for _, p in player.parameters]
+    assert sorted(owned) == sorted(id(p) for p in method.parameters() if p.requires_grad)
+
+
+@every_method
+def test_no_weight_is_stored_twice(name: str) -> None:
+    tensors = [t for t in toy_method(name).state_dict().values() if isinstance(t, Tensor) and t.numel()]
+    assert len({t.data_ptr() for t in tensors}) == len(tensors)
+
+
+@every_method
+def test_the_loss_is_finite_and_repeats(name: str) -> None:
+    method = toy_method(name)
+    batch = toy_batch(name, method)
+    torch.manual_seed(1)
+    first = summed(method.loss(batch))
+    assert first.ndim == 0 and torch.isfinite(first)
+    again = toy_method(name)
+    torch.manual_seed(1)
+    assert torch.equal(summed(again.loss(batch)), first)
+
+
+@every_method
+def test_embed_gives_one_vector_an_image_that_ignores_its_neighbours(name: str) -> None:
+    method = toy_method(name).eval()
+    x = toy_batch(name, method).views[0]
+    with torch.no_grad():
+        together, alone = method.embed(x), method.embed(x[:1])
+    assert together.ndim == 2 and len(together) == len(x)
+    torch.testing.assert_close(together[:1], alone, rtol=1e-4, atol=1e-5)
+
+
+@every_method
+def test_the_loss_falls_on_a_toy_set(name: str) -> None:
+    """Forty updates with a rate of its own, over and over on the same 16 images."""
+    quiet_lightning()
+    import pytorch_lightning as pl
+
+    method = toy_method(name)
+    method.plan = replace(Plan(optimiser="adamw", lr=3e-3, lr_per=None), batch_size=16)
+    method.total_updates, method.total_epochs = 40, 10.0
+    batch = toy_loader(name, method, batch_size=16).batch(0)
+
+    def level() -> float:
+        torch.manual_seed(2)
+        with torch.no_grad():
+            loss = method.loss(batch)
+        return float(loss["nce"] if isinstance(loss, dict) and "nce" in loss else summed(loss))
+
+    before = level()
+    trainer = pl.Trainer(
+        accelerator="cpu", max_epochs=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, num_sanity_val_steps=0,
+    )  # fmt: skip
+    trainer.fit(method, [batch] * 40)
+    assert method.updates == 40
+    method.train()
+    assert level() < 0.9 * before, f"the loss went from {before:.3f} to {level():.3f}"
+
+
+# ------------------------------------------------------------------ two ranks equal one process
+
+
+def _whole(name: str, whole: bool = True) -> tuple[methods.Method, object]:
+    method = toy_method(name).double()
+    batch = toy_batch(name, method)
+    batch.views = [view.double() for view in batch.views]
+    return method, batch
+
+
+def _loss_and_gradients(method: methods.Method, batch: object) -> tuple[Tensor, dict[str, Tensor]]:
+    torch.manual_seed(5)
+    loss = summed(method.loss(batch))
+    loss.backward()
+    return loss.detach(), {n: p.grad for n, p in method.named_parameters() if p.grad is not None}
+
+
+def _rank(rank: int, port: int, out: object) -> None:
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    for name in NAMES:
+        method, batch = _whole(name)
+        method = convert_batchnorm(method)
+        half = len(batch) // 2
+        loss, gradients = _loss_and_gradients(method, batch.rows(slice(rank * half, (rank + 1) * half)))
+        for value in (loss, *gradients.values()):  # what DDP does with gradients
+            torch.distributed.all_reduce(value)
+            value /= 2
+        if rank == 0:
+            out[name] = (loss, gradients)
+    torch.distributed.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def two_ranks() -> dict[str, tuple[Tensor, dict[str, Tensor]]]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with mp.get_context("spawn").Manager() as manager:
+        out = manager.dict()
+        mp.spawn(_rank, args=(port, out), nprocs=2)
+        return dict(out)
+
+
+@every_method
+def test_two_ranks_equal_one_process(name: str, two_ranks: dict[str, tuple[Tensor, dict[str, Tensor]]]) -> None:
+    loss, gradients = _loss_and_gradients(*_whole(name))
+    shared_loss, shared_gradients = two_ranks[name]
+    torch.testing.assert_close(shared_loss, loss, rtol=1e-9, atol=1e-9)
+    assert shared_gradients.keys() == gradients.keys()
+    for parameter, gradient in gradients.items():
+        torch.testing.assert_close(shared_gradients[parameter], gradient, rtol=1e-6, atol=1e-9, msg=parameter)

@@ -1,0 +1,63 @@
+"""Small instances of every method, and batches for them, made from the built-in shapes."""
+
+from dataclasses import replace
+
+import torch
+from unlabel.data.shapes import Shapes
+
+from unlabel import methods
+from unlabel.data.loader import ViewLoader
+from unlabel.engine.options import hyperparameters, needs_backbone
+from unlabel.nn import backbones
+from unlabel.recipes import recipes
+from unlabel.views import Batch, named
+
+SIZE = 32
+SMALLER = {
+    "projector_width": 32,
+    "projector_dim": 16,
+    "head_width": 32,
+    "bottleneck": 16,
+    "prototypes": 32,
+    "decoder_width": 32,
+    "decoder_depth": 1,
+    "decoder_heads": 2,
+    "generator_width": 4,
+    "generator_blocks": 5,
+    "discriminator_width": 4,
+    "discriminator_layers": 2,
+    "patches": 32,
+}
+SMALL_VIT = backbones.resolve("tiny_vit", SIZE)
+
+
+def toy_method(name: str, seed: int = 0) -> methods.Method:
+    """A method of the recipe `small`, with everything that can be narrow made narrow."""
+    kind = methods.get(name)
+    known = hyperparameters(kind)
+    start = recipes(name).get("small", dict)()
+    hyper = {option: value for option, value in (start | SMALLER).items() if option in known}
+    torch.manual_seed(seed)
+    if not needs_backbone(kind):
+        method = kind(size=SIZE, **hyper)
+    else:
+        spec = backbones.resolve("tiny_vit" if kind.host == "vit" else "tiny_resnet", SIZE, pool=kind.pool)
+        if kind.host == "vit":
+            spec = replace(spec, kwargs={**spec.kwargs, "depth": 2, "embed_dim": 48, "num_heads": 2})
+        method = kind(backbones.build(spec), **hyper)
+    method.total_updates, method.total_epochs = 100, 10.0
+    return method
+
+
+def toy_loader(name: str, method: methods.Method, *, batch_size: int = 8, stop: int = 100) -> ViewLoader:
+    """Batches of the method's views of a few shapes (of two different sets of them for two domains)."""
+    start = recipes(name).get("small", dict)()
+    own = method.views(SIZE)
+    recipe = replace(named(start["views"], SIZE), mask=own.mask) if "views" in start else own
+    sources = [Shapes(64), Shapes(64, split="test")][: recipe.sources]
+    return ViewLoader(sources, recipe, batch_size, seed=0, stop=stop, threads=0)
+
+
+def toy_batch(name: str, method: methods.Method, batch_size: int = 8) -> Batch:
+    """The first batch."""
+    return toy_loader(name, method, batch_size=batch_size).batch(0)

@@ -1,0 +1,38 @@
+import math
+
+import pytest
+
+from unlabel.optim import curves
+
+
+def test_middle_of_updates() -> None:
+    assert [curves.middle(u, 4) for u in range(4)] == [0.125, 0.375, 0.625, 0.875]
+    assert curves.middle(0, 1) == 0.5
+
+
+@pytest.mark.parametrize("curve", [curves.linear, curves.cosine, curves.linear_tail])
+def test_curves_run_from_start_to_end_and_stay_there(curve) -> None:
+    assert curve(0.0, 3.0, 1.0) == 3.0
+    assert curve(1.0, 3.0, 1.0) == 1.0
+    assert curve(-0.5, 3.0, 1.0) == 3.0
+    assert curve(1.5, 3.0, 1.0) == 1.0
+
+
+def test_values_on_the_way() -> None:
+    assert curves.linear(0.25, 2.0, 6.0) == 3.0
+    assert curves.cosine(0.5, 2.0, 6.0) == pytest.approx(4.0)
+    assert curves.cosine(0.25, 1.0, 0.0) == pytest.approx((1 + math.cos(math.pi / 4)) / 2)
+    assert curves.linear_tail(0.5, 2.0, 0.0) == 2.0
+    assert curves.linear_tail(0.75, 2.0, 0.0) == 1.0
+    assert curves.constant(0.7, 2.0) == 2.0
+
+
+@pytest.mark.parametrize("t", [0.0, 0.1, 0.5, 0.9, 1.0])
+def test_cosine_is_the_teachers_ramp(t: float) -> None:
+    expected = 1 - (1 - 0.996) * (math.cos(math.pi * t) + 1) / 2
+    assert curves.cosine(t, 0.996, 1.0) == pytest.approx(expected, rel=1e-15)
+
+
+def test_warm_up() -> None:
+    assert [curves.warm_up(p, 0.2) for p in (0.0, 0.1, 0.2, 0.9)] == [0.0, 0.5, 1.0, 1.0]
+    assert curves.warm_up(0.0, 0.0) == 1.0

@@ -1,0 +1,33 @@
+from pathlib import Path
+
+import numpy as np
+
+from tests.report.synthetic import metrics, write_json, write_metrics
+from unlabel.report.files import read_run
+from unlabel.report.geometry import geometry, spectrum
+
+
+def test_spectrum_is_relative_sorted_and_leaves_out_dead_directions() -> None:
+    chart = spectrum({"spectrum": [1.0, 4.0, 2.0, 0.0, float("nan")], "effective_rank": 2.6})
+    assert chart is not None
+    assert chart.data[0]["y"].tolist() == [1.0, 0.5, 0.25]
+    assert chart.layout["yaxis"]["type"] == "log"
+    assert chart.layout["annotations"][0]["text"] == "effective rank 2.60"
+
+
+def test_no_spectrum() -> None:
+    assert spectrum({}) is None
+    assert spectrum({"spectrum": None}) is None
+    assert spectrum({"spectrum": [0.0, 0.0]}) is None
+
+
+def test_path_of_alignment_and_uniformity(tmp_path: Path) -> None:
+    write_json(tmp_path / "run.json", {})
+    lines = metrics(np.random.default_rng(0), 100)
+    write_metrics(tmp_path, lines)
+    chart = geometry(read_run(tmp_path))
+    assert chart is not None
+    readings = [line["monitor"] for line in lines if "monitor" in line]
+    assert chart.data[0]["y"].tolist() == [reading["alignment"] for reading in readings]
+    write_metrics(tmp_path, [line for line in lines if "loss" in line])
+    assert geometry(read_run(tmp_path)) is None
