@@ -43,8 +43,12 @@ def test_combinations_that_exclude_each_other() -> None:
 
 
 def test_text_and_values_mean_the_same() -> None:
-    by_text = check("simclr", {"data": "shapes", "temperature": "0.2", "epochs": "3", "channels-last": "no", "lr_per": "none"})
-    by_value = check("simclr", {"data": "shapes", "temperature": 0.2, "epochs": 3, "channels_last": False, "lr_per": None})
+    by_text = check(
+        "simclr", {"data": "shapes", "temperature": "0.2", "epochs": "3", "channels-last": "no", "lr_per": "none"}
+    )
+    by_value = check(
+        "simclr", {"data": "shapes", "temperature": 0.2, "epochs": 3, "channels_last": False, "lr_per": None}
+    )
     assert by_text == by_value
     assert by_text.hyper == {"temperature": 0.2} and by_text.plan == {"epochs": 3, "lr_per": None}
 

@@ -3,6 +3,7 @@
 import inspect
 import re
 import socket
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -16,6 +17,7 @@ from unlabel.engine.callbacks import quiet_lightning
 from unlabel.engine.options import hyperparameters
 from unlabel.nn.batchnorm import convert_batchnorm
 from unlabel.optim.plan import Plan
+from unlabel.views import Batch
 
 NAMES = methods.available()
 every_method = pytest.mark.parametrize("name", NAMES)
@@ -97,6 +99,19 @@ def test_embed_gives_one_vector_an_image_that_ignores_its_neighbours(name: str) 
     torch.testing.assert_close(together[:1], alone, rtol=1e-4, atol=1e-5)
 
 
+class Again:
+    """The same batch, over and over."""
+
+    def __init__(self, batch: Batch, times: int) -> None:
+        self.batch, self.times = batch, times
+
+    def __iter__(self) -> Iterator[Batch]:
+        return (self.batch for _ in range(self.times))
+
+    def __len__(self) -> int:
+        return self.times
+
+
 @every_method
 def test_the_loss_falls_on_a_toy_set(name: str) -> None:
     """Forty updates with a rate of its own, over and over on the same 16 images."""
@@ -112,14 +127,16 @@ def test_the_loss_falls_on_a_toy_set(name: str) -> None:
         torch.manual_seed(2)
         with torch.no_grad():
             loss = method.loss(batch)
-        return float(loss["nce"] if isinstance(loss, dict) and "nce" in loss else summed(loss))
+        # Adversaries chase each other, and DINO's centring raises its teacher's entropy: these terms must fall.
+        telling = [loss[term] for term in ("nce", "divergence") if term in loss] if isinstance(loss, dict) else []
+        return float(telling[0] if telling else summed(loss))
 
     before = level()
     trainer = pl.Trainer(
         accelerator="cpu", max_epochs=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
         enable_model_summary=False, num_sanity_val_steps=0,
     )  # fmt: skip
-    trainer.fit(method, [batch] * 40)
+    trainer.fit(method, Again(batch, 40))
     assert method.updates == 40
     method.train()
     assert level() < 0.9 * before, f"the loss went from {before:.3f} to {level():.3f}"

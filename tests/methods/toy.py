@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import torch
+from torch import nn
 from unlabel.data.shapes import Shapes
 
 from unlabel import methods
@@ -44,9 +45,17 @@ def toy_method(name: str, seed: int = 0) -> methods.Method:
         spec = backbones.resolve("tiny_vit" if kind.host == "vit" else "tiny_resnet", SIZE, pool=kind.pool)
         if kind.host == "vit":
             spec = replace(spec, kwargs={**spec.kwargs, "depth": 2, "embed_dim": 48, "num_heads": 2})
-        method = kind(backbones.build(spec), **hyper)
+        method = kind(_awake(backbones.build(spec)), **hyper)
     method.total_updates, method.total_epochs = 100, 10.0
     return method
+
+
+def _awake(backbone: nn.Module) -> nn.Module:
+    """timm starts each residual branch at a gain of exactly zero, which hides gradients from a single step."""
+    for part in backbone.modules():
+        if isinstance(part, nn.BatchNorm2d) and not part.weight.any():
+            nn.init.constant_(part.weight, 0.5)
+    return backbone
 
 
 def toy_loader(name: str, method: methods.Method, *, batch_size: int = 8, stop: int = 100) -> ViewLoader:

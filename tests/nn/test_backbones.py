@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import timm
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -177,6 +177,7 @@ def test_patches_keep_about_eight_a_side(name: str, size: int, patch: int) -> No
     assert resolve(name, size).kwargs["patch_size"] == patch
 
 
+@settings(deadline=None)
 @given(st.integers(16, 512))
 def test_patches_fill_the_image_or_it_is_a_fault(size: int) -> None:
     try:

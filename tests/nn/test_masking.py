@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -11,6 +11,7 @@ def random_mask(b: int, n: int, masked: int) -> Tensor:
     return torch.rand(b, n).argsort(dim=1) < masked
 
 
+@settings(deadline=None)
 @given(st.integers(1, 5), st.integers(2, 30), st.data())
 def test_what_was_shuffled_comes_back(b: int, n: int, data: st.DataObject) -> None:
     masked = data.draw(st.integers(0, n - 1))

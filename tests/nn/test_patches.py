@@ -2,12 +2,13 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unlabel.nn.patches import denormalise, normalise, patchify, sincos_table, unpatchify
 
 
+@settings(deadline=None)
 @given(st.integers(1, 4), st.integers(1, 5), st.integers(1, 5), st.integers(1, 4))
 def test_cutting_and_putting_together_is_the_identity(p: int, rows: int, columns: int, channels: int) -> None:
     x = torch.randn(2, channels, rows * p, columns * p)

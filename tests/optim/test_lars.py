@@ -88,7 +88,7 @@ def test_step_returns_what_its_closure_returns() -> None:
     def closure() -> float:
         loss = (p**2).sum()
         loss.backward()
-        return float(loss)
+        return loss.item()
 
     assert LARS([p], lr=1.0).step(closure) == 4.0
     assert p.detach().max() < 1

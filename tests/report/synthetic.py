@@ -83,7 +83,7 @@ def run_json(updates: int, queries: int) -> dict[str, Any]:
                      "size": 32},
         "versions": {"python": "3.13.1", "torch": "2.14.0", "timm": "1.0.31"},
         "machine": {"system": "Linux", "processor": "x86_64", "cores": 2, "gpus": []},
-        "data": {"spec": "/data/cifar10", "images": 12_800, "classes": CLASSES, "fingerprint": "9f3c" * 16,
+        "data": {"spec": "/data/cifar10", "images": [12_800], "classes": CLASSES, "fingerprint": "9f3c" * 16,
                  "skipped": 2},
         "protocol": {"k": 20, "temperature": 0.07},
         "updates": updates,

@@ -19,7 +19,9 @@ def test_query_and_neighbours_are_all_on_the_sheet() -> None:
     assert sheet.mode == "RGB"
     for colour in ((255, 0, 0), (0, 255, 0), (0, 0, 255)):
         assert count(sheet, colour) >= 140 * 140
-    positions = [np.argwhere((np.asarray(sheet) == c).all(-1))[:, 1].min() for c in ((255, 0, 0), (0, 255, 0), (0, 0, 255))]
+    positions = [
+        np.argwhere((np.asarray(sheet) == c).all(-1))[:, 1].min() for c in ((255, 0, 0), (0, 255, 0), (0, 0, 255))
+    ]
     assert positions == sorted(positions)  # the query first, then the nearest
 
 
@@ -39,6 +41,8 @@ def test_any_number(neighbours: int) -> None:
     assert shown == pytest.approx(neighbours, rel=0.05)
 
 
-@pytest.mark.parametrize("name", ["x" * 400 + ".jpg", "new\nline\t\x00.png", "\u202egnp.exe", "\udcff.jpg", "猫.png", ""])
+@pytest.mark.parametrize(
+    "name", ["x" * 400 + ".jpg", "new\nline\t\x00.png", "\u202egnp.exe", "\udcff.jpg", "猫.png", ""]
+)
 def test_odd_names(name: str) -> None:
     neighbours_picture(solid("red"), [(Image.new("L", (1, 300), 9), float("nan"), name)])

@@ -51,10 +51,23 @@ def test_column_takes_lines_that_have_the_entry() -> None:
 
 def test_all_curves_of_a_run(tmp_path: Path) -> None:
     found = charts(tmp_path, metrics(np.random.default_rng(0), 400))
-    assert list(found) == ["curves-loss", "curves-terms", "curves-knn", "curves-effective-rank", "curves-std", "curves-lr"]
+    assert list(found) == [
+        "curves-loss",
+        "curves-terms",
+        "curves-knn",
+        "curves-effective-rank",
+        "curves-std",
+        "curves-lr",
+    ]
     assert found["curves-loss"].data[0]["x"].max() == 8  # epochs
     assert found["curves-std"].data[1]["y"] == [512**-0.5, 512**-0.5]
     assert "from" in found["curves-knn"].alt
+
+
+def test_uniformity_has_a_curve_of_its_own_where_alignment_was_not_read(tmp_path: Path) -> None:
+    found = charts(tmp_path, [{"update": u, "monitor": {"uniformity": -u / 10}} for u in range(4)])
+    assert list(found) == ["curves-uniformity"]
+    assert found["curves-uniformity"].data[0]["y"].tolist() == [0, -0.1, -0.2, -0.3]
 
 
 def test_what_was_not_measured_has_no_chart(tmp_path: Path) -> None:

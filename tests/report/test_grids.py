@@ -34,7 +34,9 @@ def test_a_smaller_view_stands_small_in_the_middle_of_its_cell() -> None:
     assert (cell == 255).sum() == 3 * 32 * 32
 
 
-@pytest.mark.parametrize(("views", "expected"), [(1, (2 * 82 - 2, 4 * 94 - 14)), (2, (4 * 82 - 2, 2 * 176 - 14)), (6, (8 * 82 - 2, 490))])
+@pytest.mark.parametrize(
+    ("views", "expected"), [(1, (2 * 82 - 2, 4 * 94 - 14)), (2, (4 * 82 - 2, 2 * 176 - 14)), (6, (8 * 82 - 2, 490))]
+)
 def test_images_of_few_views_share_a_row_and_small_views_are_enlarged(views: int, expected: tuple[int, int]) -> None:
     grid = views_grid([torch.zeros(20, 3, 40, 40)] * views, MEAN, STD, images=8)
     assert grid.shape[1:] == expected

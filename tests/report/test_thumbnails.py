@@ -14,10 +14,22 @@ def flat(colour: tuple[int, int, int], height: int, width: int) -> torch.Tensor:
 
 
 def test_tile_i_lies_in_row_i_div_columns(tmp_path: Path) -> None:
-    colours = [(250, 10, 10), (10, 250, 10), (10, 10, 250), (240, 240, 10), (10, 240, 240), (240, 10, 240), (128, 128, 128)]
+    colours = [
+        (250, 10, 10),
+        (10, 250, 10),
+        (10, 10, 250),
+        (240, 240, 10),
+        (10, 240, 240),
+        (240, 10, 240),
+        (128, 128, 128),
+    ]
     sides = [(20, 20), (64, 48), (48, 64), (1, 1), (300, 7), (5, 500), (48, 48)]
     path = write_thumbnails((flat(c, *s) for c, s in zip(colours, sides, strict=True)), tmp_path / "artifacts")
-    assert json.loads((tmp_path / "artifacts" / "thumbnails.json").read_text()) == {"tile": 48, "columns": 3, "count": 7}
+    assert json.loads((tmp_path / "artifacts" / "thumbnails.json").read_text()) == {
+        "tile": 48,
+        "columns": 3,
+        "count": 7,
+    }
     sprite = np.asarray(Image.open(path)).astype(int)
     assert sprite.shape == (144, 144, 3)
     for i, colour in enumerate(colours):

@@ -21,7 +21,7 @@ from unlabel.engine.sources import open_sources
 from unlabel.errors import Fault, nearest
 from unlabel.evaluation.features import Features, extract
 from unlabel.evaluation.neighbours import neighbours
-from unlabel.methods.cut import CUT
+from unlabel.methods import Method, Translates
 from unlabel.report import write_report
 from unlabel.report.contact_sheet import neighbours_picture
 from unlabel.views import View, evaluation, render, sample
@@ -121,17 +121,18 @@ def translate(run: str | Path, *, data: str, out: str | Path) -> int:
     Returns how many were written. Images keep their size, rounded to what the generator can take.
     """
     job, method = load_method(run)
-    if not isinstance(method, CUT):
-        raise Fault(f"{run} is a {job.run.method} run; only image translation (CUT) translates")
+    if not isinstance(method, Translates):
+        raise Fault(f"{run} is a {job.run.method} run; only image translation (such as CUT) translates")
     source = open_source(data)
     return sum(_translate_one(job, method, source, i, Path(out)) for i in range(len(source)))
 
 
-def _translate_one(job: Job, method: CUT, source: Source, i: int, out: Path) -> bool:
+def _translate_one(job: Job, method: Method, source: Source, i: int, out: Path) -> bool:
     try:
         picture = source.image(i)
     except Unreadable:
         return False
+    assert isinstance(method, Translates)
     view = recipe(job, method).views[0]
     mean, std = (torch.tensor(values)[:, None, None] for values in (view.mean, view.std))
     height, width = picture.shape[1] // 4 * 4, picture.shape[2] // 4 * 4

@@ -2,17 +2,14 @@
 
 from unlabel.data.loader import ViewLoader
 from unlabel.data.open import has_test_split, open_source
-from unlabel.data.scan import Scan, scan
 from unlabel.data.source import Cached, Source, Subset, Unreadable
 
 __all__ = [
     "Cached",
-    "Scan",
     "Source",
     "Subset",
     "Unreadable",
     "ViewLoader",
     "has_test_split",
     "open_source",
-    "scan",
 ]

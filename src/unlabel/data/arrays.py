@@ -142,7 +142,7 @@ def array_has_test(file: str) -> bool:
     """Whether a `.npy` or `.npz` file has a test split."""
     arrays = _read(file)
     if all(key in arrays for key in _BLOB):
-        return split_names({name.partition("/")[0] for name in _names(file, arrays)}) is not None
+        return _divided(_names(file, arrays)) is not None
     return _keys(arrays, "test") is not None
 
 
@@ -194,6 +194,8 @@ def _numbered(file: str, arrays: Any, wanted: str) -> tuple[np.ndarray, list[str
                 f"not {labels.dtype} {list(labels.shape)}; labels are only for evaluation: they may be left out"
             )
     labels = raw[wanted]
+    if len({values.dtype.kind in "US" for values in raw.values()}) > 1:
+        raise Fault(f"{file}: the labels of one split are strings and those of the other numbers; make them alike")
     if labels.dtype.kind in "US":
         names = np.unique(np.concatenate(list(raw.values())))
         shown = [name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else str(name) for name in names]
@@ -215,6 +217,15 @@ def _names(file: str, arrays: Any) -> list[str]:
     return [str(name) for name in names]
 
 
+def _is_picture(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in SUFFIXES
+
+
+def _divided(names: list[str]) -> list[str] | None:
+    """The folders of the splits, training first, if all pictures lie in them."""
+    return split_names({name.partition("/")[0] for name in names if _is_picture(name)})
+
+
 def _encoded(file: str, arrays: Any, split: str) -> Encoded:
     names, blob, offsets = _names(file, arrays), _get(file, arrays, "blob"), _get(file, arrays, "offsets")
     if blob.dtype != np.uint8 or blob.ndim != 1 or offsets.shape != (len(names) + 1,) or offsets.dtype.kind not in "iu":
@@ -223,13 +234,13 @@ def _encoded(file: str, arrays: Any, split: str) -> Encoded:
     if offsets[0] < 0 or offsets[-1] > len(blob) or (np.diff(offsets) < 0).any():
         raise Fault(f"{file}: `offsets` must rise and stay within `blob`, which is {len(blob)} bytes long")
     extents = np.stack((offsets[:-1], offsets[1:]), axis=1)
-    pictures = [k for k, name in enumerate(names) if os.path.splitext(name)[1].lower() in SUFFIXES]
+    pictures = [k for k, name in enumerate(names) if _is_picture(name)]
 
     def under(folder: str) -> tuple[list[str], np.ndarray]:
         chosen = [k for k in pictures if names[k].startswith(f"{folder}/")] if folder else pictures
         return [names[k][len(folder) + 1 if folder else 0 :] for k in chosen], extents[chosen]
 
-    divided = split_names({names[k].partition("/")[0] for k in pictures})
+    divided = _divided(names)
     if divided is None:
         if split == "test":
             raise Fault(f"{file} has no test split: its names would begin with `train/` and `test/`")

@@ -91,9 +91,9 @@ def _required(kind: str, name: str) -> str:
 
 def _shapes(count: str, split: Split) -> Source:
     """The test split is a fifth of the training split: pictures are drawn, so that it could be of any size."""
-    from unlabel.data.shapes import Shapes  # draws, so it is heavier to import than to name
-
     if count and not (count.isascii() and count.isdigit() and int(count) >= 2):
         raise Fault(f"`shapes:{count}` should end in a number of pictures, at least 2, such as `shapes:20000`")
+    from unlabel.data.shapes import Shapes  # it brings the code that draws, which no other data needs
+
     train = int(count) if count else SHAPES
     return Shapes(train if split == "train" else max(2, train // 5), split=split)

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-def alignment(x: Float[Tensor, "n d"], y: Float[Tensor, "n d"], alpha: float = 2.0) -> float:
+def alignment(x: Float[Tensor, "n d"], y: Float[Tensor, "n d"], alpha: int | float = 2) -> float:
     """How far apart two views of one image are: mean_i | x_i/|x_i| - y_i/|y_i| |^alpha.
 
     x, y   [n, D] embeddings of the two views, row by row of the same image; normalised here
@@ -26,7 +26,7 @@ def alignment(x: Float[Tensor, "n d"], y: Float[Tensor, "n d"], alpha: float = 2
     return float(apart.pow(alpha / 2).mean())
 
 
-def uniformity(x: Float[Tensor, "n d"], t: float = 2.0, limit: int = 2_000) -> float:
+def uniformity(x: Float[Tensor, "n d"], t: int | float = 2, limit: int = 2_000) -> float:
     """How evenly embeddings fill the sphere: log mean_{i≠j} exp(-t |u_i - u_j|²), u = x / |x|.
 
     x      [n, D] embeddings of n >= 2 different images; normalised here

@@ -1,7 +1,8 @@
 """What the numbers of a run amount to, in one sentence and one piece of advice.
 
 The rules are asked in this order; the first that has its evidence speaks. D is the number of dimensions, n the
-number of images measured; the margin of an accuracy p in % is max(1, 2 sqrt(p (100 - p) / n)) points.
+number of images measured; the margin of an accuracy p in % is max(1, 2 sqrt(p (100 - p) / n + s²)) points, with s = 1.8
+against random weights, for two networks of random weights differ by as much, and s = 0 otherwise.
 
     diverging               the last loss, a reading or an embedding is not a finite number; or the loss (median of the
                             last tenth of at least 20 lines) is above three times its highest value in the first tenth
@@ -184,13 +185,14 @@ def _better(e: Evidence) -> Verdict | None:
     leads, pixels = e.leads("random"), e.leads("pixels")
     if not leads:
         return None
+    behind = bool(pixels) and max(pixels.values()) <= 0
     begin = "It learned" if e.finished else "It is learning"
-    sentence = f"{begin}: on {e.queries:,} images with labels, {_scores(e, leads)}"
+    sentence = f"{begin}{' little' if behind else ''}: on {e.queries:,} images with labels, {_scores(e, leads)}"
     if leads.get("knn", 1.0) <= 0:
         sentence += "; nearest neighbours do not show it, the linear probe does"
-    if pixels and max(pixels.values()) <= 0:
+    if behind:
         return Verdict(
-            "learning", f"{sentence}; raw pixels are still as good.", "Train longer before you rely on this backbone."
+            "learning", f"{sentence}; raw pixels do as well.", "Train longer before you rely on this backbone."
         )
     if not e.finished:
         return Verdict("learning", f"{sentence}.", _GO_ON)
@@ -279,7 +281,7 @@ def _shape(e: Evidence) -> str:
     return ", ".join(parts) or "by the little that was measured"
 
 
-def _number(value: float) -> str:
+def _number(value: int | float) -> str:
     return f"{value:.1f}" if value < 10 else f"{value:,.0f}"
 
 

@@ -21,7 +21,7 @@ from unlabel.evaluation.evaluate import evaluate
 from unlabel.evaluation.features import Features, extract
 from unlabel.evaluation.protocol import Protocol
 from unlabel.evaluation.translation import evaluate_translation
-from unlabel.methods import Method
+from unlabel.methods import Method, Translates
 from unlabel.views import Batch
 
 SHOWN = 2_000  # rows of embeddings.parquet that an evaluation writes
@@ -53,7 +53,7 @@ def assess(job: Job, method: Method, sources: Sources, folder: RunFolder) -> lis
     view = evaluation_view(job, method)
     device = torch.device(job.settings.device)
     method.to(device)
-    if job.backbone is None:
+    if isinstance(method, Translates):
         _judged(
             {
                 "translation": evaluate_translation(

@@ -59,7 +59,7 @@ def prepare(job: Job) -> Method:
     torch.manual_seed(job.run.seed)
     method = build_method(job)
     if job.settings.channels_last:
-        method = method.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        method = method.to(memory_format=torch.channels_last)
     return method
 
 

@@ -8,13 +8,13 @@ import torch
 
 from unlabel import methods
 from unlabel.engine.machine import Settings, settings
-from unlabel.engine.options import Options, hyperparameters, needs_backbone
+from unlabel.engine.options import Options, chosen_views, hyperparameters, needs_backbone
 from unlabel.engine.run import Run
 from unlabel.engine.sources import Sources, image_size
 from unlabel.errors import Fault
 from unlabel.nn import backbones
 from unlabel.optim.plan import Plan
-from unlabel.views import Recipe, named
+from unlabel.views import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +101,7 @@ def decide(options: Options, start: Mapping[str, Any], sources: Sources) -> Job:
         device=choice.device,
         precision=choice.precision,
         channels_last=choice.channels_last,
-    )  # type: ignore[arg-type]
+    )
     images = max(len(source) for source in sources.training)
     plan = replace(plan, batch_size=min(plan.batch_size, images))
     per_epoch = max(1, images // (plan.batch_size * run.accumulate))
@@ -147,9 +147,4 @@ def recipe(job: Job, method: methods.Method) -> Recipe:
     own = method.views(job.size)
     if job.run.views == "auto":
         return own
-    chosen = named(job.run.views, job.size)
-    if len(own.views) == 1:
-        chosen = replace(chosen, views=chosen.views[:1])
-    if len(chosen.views) < len(own.views) and len(chosen.views) < 2:
-        raise Fault(f"views `{job.run.views}` make one view of an image, but {method.title} needs two")
-    return replace(chosen, mask=own.mask)
+    return replace(chosen_views(job.run.views, job.size, type(method)), mask=own.mask)

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import torch
 
+from unlabel.engine.run import Device, Precision
+
 _MALLOC_TRIM_THRESHOLD, _MALLOC_MMAP_THRESHOLD = -1, -3  # names of glibc's mallopt
 
 
@@ -19,8 +21,8 @@ _MALLOC_TRIM_THRESHOLD, _MALLOC_MMAP_THRESHOLD = -1, -3  # names of glibc's mall
 class Settings:
     """How this run uses the machine, and why."""
 
-    device: str
-    precision: str
+    device: Device
+    precision: Precision
     channels_last: bool
     reasons: tuple[str, ...]
 
@@ -39,7 +41,7 @@ def _cpu_has_bf16() -> bool:
 
 
 def settings(
-    device: str = "auto", precision: str = "auto", channels_last: bool | None = None, *, cnn: bool = True
+    device: Device = "auto", precision: Precision = "auto", channels_last: bool | None = None, *, cnn: bool = True
 ) -> Settings:
     """Choose what is left to choose, by what the machine has."""
     reasons = []

@@ -10,7 +10,7 @@ from unlabel import methods
 from unlabel.engine.run import CHECKS, KINDS, PLAN, convert
 from unlabel.errors import Fault, Faults, nearest
 from unlabel.nn import backbones
-from unlabel.views import NAMES as VIEW_NAMES
+from unlabel.views import Recipe, named
 
 _NOT_HYPER = {"self", "backbone", "size"}  # given by the engine, not by the user
 
@@ -91,6 +91,22 @@ def check(method_name: str, chosen: Mapping[str, Any]) -> Options:
     return Options(run, plan, own)
 
 
+def chosen_views(name: str, size: int, method: type[methods.Method] | None) -> Recipe:
+    """The views called `name`, as many of an image as the method takes: one view serves a pair twice, a method of
+    one view takes the first. Fault: an unknown name, more views than the method takes, or views of one domain for two.
+    """
+    recipe = named(name, size)
+    if method is None:
+        return recipe
+    least, most = method.view_range
+    views = recipe.views[:1] if most == 1 else recipe.views * least if len(recipe.views) == 1 else recipe.views
+    if len(views) > most:
+        raise Fault(f"views `{name}` make {len(views)} views of an image, but {method.title} takes {most}")
+    if (recipe.sources > 1) != (method.family == "translation"):
+        raise Fault(f"views `{name}` do not suit {method.title}: leave out the option `views`")
+    return replace(recipe, views=views)
+
+
 def _outside(name: str, value: Any, method: type[methods.Method] | None) -> str | None:
     """What is wrong with a converted value, or None."""
     if name in PLAN:
@@ -113,8 +129,11 @@ def _together(run: Mapping[str, Any], method: type[methods.Method] | None) -> li
         faults.append(
             "no data given: --data takes a folder of images, FILE.npz, FILE.npy, torchvision:NAME, hf:NAME or shapes"
         )
-    if run.get("views", "auto") != "auto" and run["views"] not in VIEW_NAMES:
-        faults.append(f"unknown views `{run['views']}`{nearest(run['views'], VIEW_NAMES)}")
+    if run.get("views", "auto") != "auto":
+        try:
+            chosen_views(run["views"], 64, method)
+        except Fault as fault:
+            faults.append(str(fault))
     if method is None:
         return faults
     if needs_backbone(method):

@@ -40,6 +40,10 @@ def _image_size(value: int) -> str | None:
     return None if 8 <= value <= 1024 else "must be between 8 and 1024 pixels"
 
 
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["auto", "bf16", "32"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """Every choice of one pre-training run. None means: chosen by the recipe, the data or the machine.
@@ -63,8 +67,8 @@ class Run:
     budget: str | None = option(None, "time to train for, instead of epochs: 90s, 20m, 1.5h", _duration)
     accumulate: int = option(1, "batches whose gradients make one update", _at_least(1))
     seed: int = option(0, "seed of weights, order of images and views", _at_least(0))
-    device: Literal["auto", "cpu", "cuda", "mps"] = option("auto", "auto, cpu, cuda or mps")
-    precision: Literal["auto", "bf16", "32"] = option("auto", "auto, bf16 (autocast) or 32")
+    device: Device = option("auto", "auto, cpu, cuda or mps")
+    precision: Precision = option("auto", "auto, bf16 (autocast) or 32")
     channels_last: bool | None = option(None, "memory format of CNNs; default: yes for CNNs")
     threads: int = option(1, "threads that draw views beside the step; 0 draws them in the step", _at_least(0))
     monitors: int = option(12, "how often during training kNN and rank are measured", _at_least(0))

@@ -112,7 +112,7 @@ class Scale:
 
     def __call__(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
         """x [n, D] with the statistics this was made from."""
-        return (x.to(self.mean.device) - self.mean) * self.factor
+        return (x.to(self.mean.device) - self.mean).mul_(self.factor)
 
 
 def standardise(x: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "n d"], Scale]:
@@ -131,7 +131,8 @@ def _choose(
     held_x, held_labels, rest_x, rest_labels = x[held_out], labels[held_out], x[rest], labels[rest]
     best, fits, start = {}, {}, None
     for l2 in sorted(penalties, reverse=True):
-        start = fit_logistic(rest_x, rest_labels, classes, l2, start=start)  # from the last one: a short way
+        # From the last one it is a short way, and choosing needs less precision than the answer.
+        start = fit_logistic(rest_x, rest_labels, classes, l2, start=start, steps=50)
         fits[l2] = start
         best[l2] = _top(torch.addmm(start[1], held_x, start[0].T), held_labels, 1)
     chosen = max(best, key=lambda l2: (best[l2], l2))

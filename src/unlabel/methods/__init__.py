@@ -6,9 +6,9 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from unlabel.errors import Fault, nearest
-from unlabel.methods.base import Diverged, Method, Player
+from unlabel.methods.base import Diverged, Method, Player, Translates
 
-__all__ = ["Diverged", "Method", "Player", "available", "get"]
+__all__ = ["Diverged", "Method", "Player", "Translates", "available", "get"]
 
 
 @cache

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import pytorch_lightning as pl
 import torch
@@ -27,6 +27,15 @@ class Player:
 
     name: str
     parameters: list[tuple[str, nn.Parameter]]
+
+
+@runtime_checkable
+class Translates(Protocol):
+    """A method that turns images of one domain into images of another."""
+
+    def translate(self, x: Tensor) -> Tensor:
+        """Images [B, 3, H, W] as the method's views normalise them -> the same of the second domain."""
+        ...
 
 
 class Diverged(Exception):
@@ -56,6 +65,8 @@ class Method(pl.LightningModule, ABC):
     year: ClassVar[int]
     pool: ClassVar[Literal["default", "mean"]] = "default"
     """How a ViT makes its one vector: the class token, or the mean of its patch tokens."""
+    view_range: ClassVar[tuple[int, int]] = (2, 2)
+    """How many views of an image the loss takes, at least and at most."""
     host: ClassVar[Literal["any", "vit"]] = "any"
     """Which backbones the method can train."""
     limits: ClassVar[dict[str, tuple[float, float]]] = {}

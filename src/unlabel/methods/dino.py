@@ -61,6 +61,7 @@ class DINO(Method):
     family = "joint-embedding"
     paper = "2104.14294"
     year = 2021
+    view_range = (2, 64)
     limits: ClassVar = {
         "prototypes": (1, 1 << 20),
         "head_width": (1, 65536),

@@ -54,6 +54,7 @@ class MAE(Method):
     family = "masked"
     paper = "2111.06377"
     year = 2021
+    view_range = (1, 1)
     pool = "mean"
     host = "vit"
     limits: ClassVar = {
@@ -131,12 +132,9 @@ class MAE(Method):
             painted = denormalise(painted, like=y)
         view = named("mae", x.shape[-1]).views[0]
         mean, std = (x.new_tensor(values).view(3, 1, 1) for values in (view.mean, view.std))
-        grid = (x.shape[-2] // self.patch, x.shape[-1] // self.patch)
-        original, painted = (
-            unpatchify(t, self.patch, grid) * std + mean for t in (y, torch.where(mask[..., None], painted, y))
-        )
-        hidden = unpatchify(mask[..., None].expand_as(y), self.patch, grid)
-        seen = original.masked_fill(hidden, 0.5)
+        hidden, grid = mask[..., None].expand_as(y), self.backbone.patch_embed.grid_size
+        original, painted = (unpatchify(t, self.patch, grid) * std + mean for t in (y, torch.where(hidden, painted, y)))
+        seen = original.masked_fill(unpatchify(hidden.float(), self.patch, grid) > 0, 0.5)  # grey
         rows = make_grid(torch.cat([seen, painted, original]), nrow=len(x), padding=2, pad_value=1.0)
         return {"reconstructions": (rows.clamp(0, 1) * 255).round().to(torch.uint8).cpu()}
 

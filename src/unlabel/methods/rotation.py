@@ -53,6 +53,7 @@ class Rotation(Method):
     family = "pretext"
     paper = "1803.07728"
     year = 2018
+    view_range = (1, 1)
     plan = Plan(optimiser="sgd", lr=0.1, lr_per=128, weight_decay=5e-4, nesterov=True, batch_size=128, epochs=200)
 
     def __init__(self, backbone: nn.Module) -> None:

@@ -58,13 +58,9 @@ _TOLD: dict[str, tuple[str, ...]] = {
     "crossvit": (),
     "hieradet_sam2": (),
 }
-_MEAN: dict[str, dict[str, Any]] = {
-    "vision_transformer": {"global_pool": "avg", "fc_norm": False},
-    "deit": {"global_pool": "avg", "fc_norm": False},
-    "vision_transformer_hybrid": {"global_pool": "avg", "fc_norm": False},
-    "vision_transformer_relpos": {"global_pool": "avg", "fc_norm": False},
-    "eva": {"global_pool": "avg"},
-}
+# Vision transformers of these modules can be told to average their normalised patch tokens.
+_AVERAGING = ("vision_transformer", "deit", "vision_transformer_hybrid", "vision_transformer_relpos")
+_AVERAGE = {"global_pool": "avg", "fc_norm": False}
 
 
 @dataclass(frozen=True)
@@ -105,7 +101,7 @@ def resolve(name: str, size: int, *, pool: Pool = "default") -> Spec:
         case "tiny_vit" | "small_vit":
             own = {"img_size": size, "patch_size": _patch(name, size, size / 8), "dynamic_img_size": True}
             own |= {"depth": 4 if name == "tiny_vit" else 12}
-            own |= _MEAN["vision_transformer"] if pool == "mean" else {}
+            own |= _AVERAGE if pool == "mean" else {}
             return Spec(name, "vit_tiny_patch16_224", {"num_classes": 0, **own}, "timm", size)
     if not timm.is_model(name):
         raise Fault(f"unknown backbone `{name}`{nearest(name, [*OWN, *timm.list_models()])}")
@@ -114,8 +110,8 @@ def resolve(name: str, size: int, *, pool: Pool = "default") -> Spec:
     tied = cfg is not None and cfg.fixed_input_size
     told = _TOLD.get(module, ("img_size",) if tied else ())
     kwargs = {"num_classes": 0, **_told(name, size, told)}
-    if pool == "mean":
-        kwargs |= _MEAN.get(module, {})
+    if pool == "mean" and module in _AVERAGING:
+        kwargs |= _AVERAGE
     return Spec(name, name, kwargs, "timm" if tied or module in _TOLD else _small_stem(size), size)
 
 
@@ -183,7 +179,7 @@ def _told(name: str, size: int, told: tuple[str, ...]) -> dict[str, Any]:
                 kwargs["dynamic_img_size"] = True
             case "patch_size":
                 native = re.search(r"patch(\d+)", name)
-                kwargs["patch_size"] = _patch(name, size, min(int(native[1]) if native else 16, size / 8))
+                kwargs["patch_size"] = _patch(name, size, min(float(native[1]) if native else 16.0, size / 8))
             case "patch_stem" if size <= SMALL:
                 kwargs["patch_size"] = max(1, size // 16)
             case "window_size" if size <= SMALL:

@@ -102,9 +102,7 @@ class Plan:
             ("batch_size", self.batch_size, self.batch_size >= 1, "1 or more"),
             ("epochs", self.epochs, self.epochs > 0, "above 0"),
         ]
-        found += [
-            f"`{name}` is {value}; it must be {rule}" for name, value, holds, rule in ranges if not holds
-        ]
+        found += [f"`{name}` is {value}; it must be {rule}" for name, value, holds, rule in ranges if not holds]
         if self.nesterov and self.optimiser != "sgd":
             found.append(f"`nesterov` belongs to sgd, not to {self.optimiser}: leave it out, or use sgd")
         if self.nesterov and self.optimiser == "sgd" and self.momentum == 0:

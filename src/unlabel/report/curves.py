@@ -88,6 +88,17 @@ def curves(run: RunFiles) -> list[Chart]:
             floor=True,
             dotted=healthy_std(int(dimensions)) if dimensions else None,
         ),
+        # With alignments too, the chart of both says more.
+        None
+        if any("alignment" in line for line in run.monitors)
+        else _line(
+            run.monitors,
+            "uniformity",
+            clock,
+            "Uniformity",
+            "uniformity",
+            "How evenly embeddings spread over the sphere; lower is better, zero is a single point.",
+        ),
         _line(
             run.updates,
             "lr",

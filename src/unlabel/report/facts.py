@@ -67,10 +67,11 @@ def heading(run: RunFiles) -> tuple[str, list[str]]:
         epochs = round(updates / per_epoch, 1)
         epochs = int(epochs) if epochs == int(epochs) else epochs
     backbone = _dict(run.run.get("backbone")).get("name", options.get("backbone"))
-    images = data.get("images")
+    images = data.get("images")  # a count, or one for each collection
+    counts = images if isinstance(images, list) else [images]
     said = [
         str(backbone) if backbone not in (None, "auto") else "",
-        counted(images, "image", "images") if isinstance(images, int) else "",
+        " and ".join(f"{n:,}" for n in counts) + " images" if all(isinstance(n, int) for n in counts) else "",
         f"{number(epochs)} epoch{'' if epochs == 1 else 's'}" if epochs is not None else "",
         f"batch {plan['batch_size']}" if "batch_size" in plan else "",
         f"seed {options['seed']}" if "seed" in options else "",
@@ -268,8 +269,7 @@ def cost(run: RunFiles) -> Table | None:
 def origins(run: RunFiles) -> list[Table]:
     """Versions, machine and data."""
     versions = {"unlabel": run.run.get("unlabel"), **_dict(run.run.get("versions"))}
-    if run.run.get("git_commit"):
-        versions["git commit"] = run.run["git_commit"]
+    versions["git commit of the working folder"] = run.run.get("git")
     groups = {
         "Versions": {k: v for k, v in versions.items() if v},
         "Machine": run.run.get("machine"),

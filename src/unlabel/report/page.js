@@ -95,6 +95,8 @@
     context.drawImage(sprite, (at % columns) * tile, Math.floor(at / columns) * tile, tile, tile, 0, 0, canvas.width, canvas.height);
   }
   const label = (row) => (map.kind[row] < 0 ? "" : map.kinds[map.kind[row]]);
+  // Data often lies deep; its last folder and the file's name tell images apart. The whole path is in the title.
+  const shortPath = (row) => map.path[row].split(/[\\/]/).slice(-2).join("/");
   const fileName = (row) => map.path[row].split(/[\\/]/).pop();
 
   function showTip(row, x, y) {
@@ -142,7 +144,8 @@
     const row = map.row[point];
     const panel = document.getElementById("map-picked");
     const words = document.createElement("p");
-    words.textContent = `Nearest to ${map.path[row]}`;
+    words.textContent = `Nearest to ${shortPath(row)}`;
+    words.title = map.path[row];
     const strip = document.createElement("ol");
     strip.className = "strip";
     const first = thumbnail(row, "picked", label(row) || fileName(row));

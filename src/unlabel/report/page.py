@@ -88,7 +88,7 @@ def _content(run: RunFiles) -> dict[str, Any]:
         "settings": facts.settings(run),
         "cost": facts.cost(run),
         "origins": facts.origins(run),
-        "skipped": run.skipped[:_SKIPPED_SHOWN],
+        "skipped": [(line.get("path", "?"), line.get("reason", "?")) for line in run.skipped[:_SKIPPED_SHOWN]],
         "skipped_more": max(0, len(run.skipped) - _SKIPPED_SHOWN),
         "skipped_count": max(len(run.skipped), _count(run.run.get("data"))),
         "sprite_url": data_url(sprite.encoded, "jpeg") if sprite else None,

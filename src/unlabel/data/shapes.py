@@ -1,0 +1,251 @@
+"""`--data shapes`: pictures of eight shapes, drawn on the fly, whose every factor is known.
+
+A demo needs no network, and a report can say which factors a representation kept and which it discarded. The
+class is the shape; everything else is drawn independently of it.
+
+Rendering
+    q = where a pixel's centre is, in sides of the picture, from its middle, y downwards
+    p = R(-rotation) (q - (x, y)) / scale                      # in the shape's own frame
+    d = signed distance from p to the outline, negative inside, from a table made once per shape
+    c = clip(1/2 - d scale size, 0, 1)                         # how much of the pixel is covered: antialiasing
+    I = (c colour + (1 - c) (ground + texture(q))) (1 + strength <q, light>)
+
+Factors (`FACTORS` says of what kind each is; integers are classes, angles are in radians)
+    shape        which of CLASSES; pictures 8 k, ..., 8 k + 7 hold each once, in random order
+    hue_angle    of the colours
+    scale        radius of the circle around the shape, in sides of the picture
+    x, y         where the middle of the shape is, in sides from the picture's middle, y downwards
+    rotation     at most TURN either way, less than half the period of every shape that has one, so that no two
+                 rotations look alike; only a disc and a ring (a quarter of the pictures) look alike in all
+    texture      which of TEXTURES is behind the shape
+    light_angle  where the light comes from: 0 is the right, pi/2 is below
+
+The mirror image of a shape is the same shape, so flips keep the class.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unlabel.data.source import Source, digest
+from unlabel.errors import Fault, nearest
+from unlabel.views.philox import words
+
+# The ranges that make the set: the class hard for pixels, and what augmentation cannot remove.
+SCALE = (0.26, 0.40)
+SHIFT = 0.12
+TURN = np.pi / 6
+CHROMA = 0.20  # how far a colour is from grey of the same luma
+CONTRAST = 0.40  # luma of the shape above that of its ground
+TEXTURE = (0.06, 0.14)  # amplitude
+WAVES = (3.0, 6.0)  # periods of a texture across the picture
+LIGHT = (0.25, 0.50)  # strength
+
+FACTORS: dict[str, Literal["class", "regression", "angle"]] = {
+    "shape": "class",
+    "hue_angle": "angle",
+    "scale": "regression",
+    "x": "regression",
+    "y": "regression",
+    "rotation": "angle",
+    "texture": "class",
+    "light_angle": "angle",
+}
+TEXTURES = {  # weights of two waves at right angles, a and b, and of their product
+    "plain": (0.0, 0.0, 0.0),
+    "stripes": (1.0, 0.0, 0.0),
+    "checks": (0.0, 0.0, 1.0),
+    "dots": (0.5, 0.5, 0.0),
+    "waves": (0.45, -0.45, 0.6),
+}
+
+SPLITS = ("train", "test")
+LUMA = np.array([0.299, 0.587, 0.114])
+REACH, CELLS = 1.25, 160  # a table spans [-REACH, REACH] in the shape's frame, in CELLS steps
+_STREAM = 3  # of random words; views, masks and the order of pictures have 0, 1 and 2
+_CHUNK = 64  # pictures drawn together: what is in the making fits the processor's cache
+
+Field = Callable[[np.ndarray, np.ndarray], np.ndarray]  # x, y (upwards) -> signed distance, negative inside
+
+
+def _polygon(*corners: tuple[float, float]) -> Field:
+    """Distance to the nearest edge; inside is where a ray crosses an odd number of edges."""
+
+    def field(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        distance, inside = np.full(x.shape, np.inf), np.zeros(x.shape, bool)
+        for (ax, ay), (bx, by) in zip(corners, corners[1:] + corners[:1], strict=True):
+            ex, ey = bx - ax, by - ay
+            along = np.clip(((x - ax) * ex + (y - ay) * ey) / (ex * ex + ey * ey), 0, 1)
+            distance = np.minimum(distance, np.hypot(x - ax - along * ex, y - ay - along * ey))
+            if ay != by:
+                inside ^= ((ay > y) != (by > y)) & (x < ax + (y - ay) * ex / ey)
+        return np.where(inside, -distance, distance)
+
+    return field
+
+
+def _star(points: int, inner: float) -> Field:
+    """A star with one point upwards."""
+    angles = np.pi / 2 + np.pi * np.arange(2 * points) / points
+    radii = np.where(np.arange(2 * points) % 2, inner, 1.0)
+    return _polygon(*zip((radii * np.cos(angles)).tolist(), (radii * np.sin(angles)).tolist(), strict=True))
+
+
+def _heart() -> Field:
+    """The curve x = 16 sin³ t, y = 13 cos t - 5 cos 2t - 2 cos 3t - cos 4t, as a polygon."""
+    t = 2 * np.pi * np.arange(48) / 48
+    x = 16 * np.sin(t) ** 3 / 17
+    y = (13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t) + 2.5) / 17
+    return _polygon(*zip(x.tolist(), y.tolist(), strict=True))
+
+
+_ARM = ((0.3, 0.92), (0.3, 0.3), (0.92, 0.3))  # of a cross, a quarter of its outline
+FIELDS: dict[str, Field] = {
+    "disc": lambda x, y: np.hypot(x, y) - 0.82,
+    "triangle": _polygon((0.0, 0.95), (0.95, -0.7), (-0.95, -0.7)),
+    "star": _star(5, 0.42),
+    "cross": _polygon(
+        *_ARM,
+        *((x, -y) for x, y in reversed(_ARM)),
+        *((-x, -y) for x, y in _ARM),
+        *((-x, y) for x, y in reversed(_ARM)),
+    ),
+    "ring": lambda x, y: np.abs(np.hypot(x, y) - 0.68) - 0.22,
+    "heart": _heart(),
+    "crescent": lambda x, y: np.maximum(np.hypot(x + 0.1, y) - 0.9, 0.75 - np.hypot(x - 0.38, y)),
+    "hourglass": _polygon((-0.75, 0.85), (0.75, 0.85), (0.12, 0.0), (0.75, -0.85), (-0.75, -0.85), (-0.12, 0.0)),
+}
+CLASSES = tuple(FIELDS)
+
+
+@cache
+def tables() -> np.ndarray:
+    """Signed distances of all shapes, float32 [shape, CELLS + 1, CELLS + 1], rows downwards as in a picture."""
+    axis = np.linspace(-REACH, REACH, CELLS + 1)
+    x, y = np.meshgrid(axis, -axis)
+    return np.stack([field(x, y) for field in FIELDS.values()]).astype(np.float32)
+
+
+class Shapes(Source):
+    """Eight shapes in all colours, places and lights: picture i is a function of (split, i, size) alone.
+
+    count: how many pictures.  split: "train" and "test" are drawn apart.  size: side in pixels.
+    `labels` are the shapes; `factors` has an array [count] of each of FACTORS.
+    Raises Fault for a count below 1, a side below 8, or a split of another name.
+    """
+
+    def __init__(self, count: int = 10_000, *, split: Literal["train", "test"] = "train", size: int = 32) -> None:
+        if count < 1:
+            raise Fault(f"shapes: {count} pictures cannot be drawn; ask for 1 or more, as in `shapes:10000`")
+        if size < 8:
+            raise Fault(f"shapes: no shape is recognisable on {size} x {size} pixels; ask for a size of 8 or more")
+        if split not in SPLITS:
+            raise Fault(f"shapes: no split `{split}`, only {' and '.join(SPLITS)}{nearest(split, SPLITS)}")
+        self.split, self.size = split, size
+        self._drawn = _draw(count, SPLITS.index(split))
+        factors = {name: self._drawn[name] for name in FACTORS}
+        super().__init__("shapes", factors["shape"], list(CLASSES), factors)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def image(self, i: int) -> Tensor:
+        """Picture i, uint8 [3, size, size]."""
+        if not 0 <= i < len(self):
+            raise IndexError(f"picture {i} of {len(self)}")
+        return torch.from_numpy(_render({name: values[i : i + 1] for name, values in self._drawn.items()}, self.size)[0])
+
+    def images(self, indices: np.ndarray) -> Tensor:
+        """Many pictures, uint8 [n, 3, size, size]: the same as one by one, about three times as fast."""
+        indices = np.asarray(indices, dtype=np.int64)
+        whole = np.empty((len(indices), 3, self.size, self.size), np.uint8)
+        for start in range(0, len(indices), _CHUNK):
+            part = indices[start : start + _CHUNK]
+            whole[start : start + _CHUNK] = _render({name: v[part] for name, v in self._drawn.items()}, self.size)
+        return torch.from_numpy(whole)
+
+    def path(self, i: int) -> str:
+        """A name, though there is no file."""
+        return f"shapes/{self.split}/{CLASSES[self.labels[i]]}-{i:06d}"
+
+    def fingerprint(self) -> str:
+        """Of the drawn numbers that the pictures are made of, not of pixels, whose last bit may differ by machine."""
+        return digest([f"shapes {self.split} {self.size}", *(v.tobytes() for v in self._drawn.values())])
+
+
+def _draw(count: int, split: int) -> dict[str, np.ndarray]:
+    """All numbers that the pictures are made of, [count] each; row i does not depend on count."""
+    whole = -(-count // len(CLASSES)) * len(CLASSES)
+    drawn = words(16, seed=split, epoch=0, indices=np.arange(whole), stream=_STREAM).T / 2.0**32  # [16, whole]
+    unit = iter(drawn[1:, :count])
+
+    def between(low: float, high: float) -> np.ndarray:
+        return low + (high - low) * next(unit)
+
+    circle = (0.0, 2 * np.pi)
+    return {
+        # The order of eight random numbers is a permutation: the classes are balanced, whatever the count.
+        "shape": np.argsort(drawn[0].reshape(-1, len(CLASSES)), axis=1).ravel()[:count],
+        "texture": between(0, len(TEXTURES)).astype(np.int64),
+        "hue_angle": between(*circle),
+        "scale": between(*SCALE),
+        "x": between(-SHIFT, SHIFT),
+        "y": between(-SHIFT, SHIFT),
+        "rotation": between(-TURN, TURN),
+        "light_angle": between(*circle),
+        "strength": between(*LIGHT),
+        "amplitude": between(*TEXTURE),
+        "waves": between(*WAVES),
+        "slant": between(0, np.pi),
+        "phase_a": between(*circle),
+        "phase_b": between(*circle),
+    }
+
+
+def _render(drawn: dict[str, np.ndarray], size: int) -> np.ndarray:
+    """Pictures uint8 [B, 3, size, size] of B rows of drawn numbers; the formula is at the top of this file."""
+    axis = ((np.arange(size) + 0.5) / size - 0.5).astype(np.float32)
+
+    def each(values: np.ndarray) -> np.ndarray:
+        return values.astype(np.float32)[:, None, None]  # [B, 1, 1]
+
+    def plane(along: np.ndarray, down: np.ndarray, middle: np.ndarray) -> np.ndarray:
+        """along * horizontal + down * vertical + middle, [B, size, size]."""
+        return each(along) * axis + (each(down) * axis[:, None] + each(middle))
+
+    x, y, scale = drawn["x"], drawn["y"], drawn["scale"]
+    cos, sin = np.cos(drawn["rotation"]), np.sin(drawn["rotation"])
+    zoom = CELLS / (2 * REACH) / scale  # cells of a table in a side of the picture
+    column = plane(zoom * cos, zoom * sin, CELLS / 2 - zoom * (cos * x + sin * y))
+    row = plane(-zoom * sin, zoom * cos, CELLS / 2 - zoom * (cos * y - sin * x))
+    cover = np.clip(0.5 - _looked_up(drawn["shape"], row, column) * each(scale * size), 0, 1)
+
+    ahead, across = (2 * np.pi * drawn["waves"] * turn(drawn["slant"]) for turn in (np.cos, np.sin))
+    a = np.sin(plane(ahead, across, drawn["phase_a"]))
+    b = np.sin(plane(-across, ahead, drawn["phase_b"]))
+    weights = drawn["amplitude"] * np.array(list(TEXTURES.values()))[drawn["texture"]].T  # [3, B]
+    texture = each(weights[0]) * a + each(weights[1]) * b + each(weights[2]) * (a * b)
+
+    tint = np.cos(drawn["hue_angle"][:, None] - 2 * np.pi / 3 * np.arange(3))
+    tint = CHROMA * (tint - (tint @ LUMA)[:, None])  # [B, 3] of luma zero: a grey copy does not show the hue
+    ground = each((0.5 - CONTRAST / 2 + tint).ravel()).reshape(-1, 3, 1, 1)
+    light = [drawn["strength"] * turn(drawn["light_angle"]) for turn in (np.cos, np.sin)]
+    shade = plane(255 * light[0], 255 * light[1], np.full(len(x), 255.0))
+    inside = np.float32(CONTRAST) * cover + (1 - cover) * texture
+    return np.clip((ground + inside[:, None]) * shade[:, None] + 0.5, 0, 255).astype(np.uint8)
+
+
+def _looked_up(shape: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.ndarray:
+    """Bilinear interpolation in the tables, [B, size, size]; beyond their rim, the value at the rim."""
+    row, column = (np.clip(at, 0, np.float32(CELLS - 1e-3)) for at in (row, column))
+    top, left = row.astype(np.int32), column.astype(np.int32)
+    row, column = row - top, column - left  # what is left is in [0, 1)
+    table, line = tables().ravel(), CELLS + 1
+    at = (top + (shape.astype(np.int32) * line)[:, None, None]) * line + left
+    above = (1 - column) * table.take(at) + column * table.take(at + 1)
+    below = (1 - column) * table.take(at + line) + column * table.take(at + line + 1)
+    return (1 - row) * above + row * below
