@@ -63,6 +63,7 @@ def test_factors_have_scores_controls_and_a_word():
 def test_without_labels_there_is_only_the_shape():
     found = run(train=Bars(30, labelled=False), test=Bars(20, labelled=False))
     assert found["knn"] is found["linear"] is found["factors"] is found["classes"] is None
+    assert found["untrained"]["dimensions"] == 128 and found["untrained"]["images"] == 20
     assert found["effective_rank"] > 1 and found["protocol"]["queries"] == 20 and found["protocol"]["memory"] == 0
     judged = verdict([], final=found, finished=True)
     assert judged.state == "too-short" and "no labels" in judged.sentence
@@ -75,7 +76,8 @@ def test_one_collection_as_both_sides_measures_no_accuracy():
 
 
 def test_without_a_backbone_there_is_no_random_control():
-    assert list(run(backbone_spec=None)["knn"]) == ["run", "pixels"]
+    found = run(backbone_spec=None)
+    assert list(found["knn"]) == ["run", "pixels"] and found["untrained"] is None
 
 
 def test_limits_are_balanced_and_counted():

@@ -196,5 +196,6 @@ def _fetched(name: str, call: Any) -> Any:
 
 
 def _brief(error: BaseException) -> str:
-    """The first line of an error's message, or its type where it has none."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """An error's message on one line, or its type where it has none."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 300 else f"{text[:300]} ..."

@@ -33,6 +33,14 @@ class Evidence:
         self.latest: dict[str, Any] = self.final if self.evaluated else (self.readings[-1] if self.readings else {})
         self.queries = int((self.final.get("protocol") or {}).get("queries") or 0)
 
+    @property
+    def untrained(self) -> dict[str, Any]:
+        """The same measure of random weights: the evaluation's control, else the reading before the first update."""
+        control = self.final.get("untrained")
+        if self.evaluated and control:
+            return dict(control)
+        return self.readings[0] if self.readings and self.updates[0] == 0 else {}
+
     # ------------------------------------------------------------ readings
 
     def column(self, name: str) -> list[float]:

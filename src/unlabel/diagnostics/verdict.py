@@ -9,9 +9,10 @@ against random weights, for two networks of random weights differ by as much, an
     learning, or
     not-better-than-identity   image translation: whether translations are closer to the target domain than inputs
     too-short               neither an evaluation of embeddings nor three readings
-    collapsed               the feature std is below 5 % of 1/sqrt(D), its healthy value
-    dimensional-collapse    at most 3 % of the min(D, n - 1) possible directions carry 99 % of the variance; where that
-                            was not counted: the effective rank is below 3 % of D and below half of its first value
+    collapsed               the feature std is below 5 % of 1/sqrt(D), its healthy value; in the first five readings it
+                            must also be below half of what the untrained network had
+    dimensional-collapse    at most 3 % of the min(D, n - 1) possible directions carry 99 % of the variance, and fewer
+                            than half as many as in untrained weights (simple images fill few directions of any network)
     not-better-than-random  labels: neither kNN nor the linear probe beats random weights by its margin; where that
                             was not compared: six readings, none better than the untrained network by the margin
     learning                labels: the evaluation beats random weights; or, where that was not compared, live kNN
@@ -117,45 +118,43 @@ def _too_short(e: Evidence) -> Verdict | None:
 
 
 def _collapsed(e: Evidence) -> Verdict | None:
-    width, std, cosine = (e.latest.get(name) for name in ("dimensions", "std", "mean_cosine"))
-    if finite(width) and finite(std):
-        healthy = healthy_std(int(width))
-        share = std / healthy
-        numbers = f"feature std {std:.2g}, {_percent(share)} of the healthy {healthy:.2g}"
-    elif finite(cosine):
-        # The variances of unit vectors add up to 1 - |mean|², so std sqrt(D) is at most this.
-        share = math.sqrt(max(0.0, 1 - cosine))
-        numbers = f"mean cosine {cosine:.4f}, so a feature std of at most {_percent(share)} of the healthy one"
-    else:
+    share, before = _spread(e.latest), _spread(e.untrained)
+    if share is None or share >= COLLAPSED or e.vindicated:
         return None
-    if share >= COLLAPSED or e.vindicated:
+    early = not e.evaluated and len(e.readings) < ENOUGH_READINGS
+    if early and before is not None and share > before / 2:
         return None
+    then = "" if before is None else f", {_percent(before)} with untrained weights"
     return Verdict(
         "collapsed",
-        f"Every image has nearly the same embedding ({numbers}).",
+        f"Every image has nearly the same embedding: the feature std is {_percent(share)} of its healthy value{then}.",
         "Stop, more training will not undo it: lower the learning rate, raise the batch size or use the defaults.",
     )
 
 
+def _spread(shape: dict[str, Any]) -> float | None:
+    """The feature std as a share of its healthy value, or the most that the mean cosine allows it to be."""
+    width, std, cosine = (shape.get(name) for name in ("dimensions", "std", "mean_cosine"))
+    if finite(width) and finite(std):
+        return std / healthy_std(int(width))
+    # The variances of unit vectors add up to 1 - |mean|², so std sqrt(D) is at most this.
+    return math.sqrt(max(0.0, 1 - cosine)) if finite(cosine) else None
+
+
 def _narrow(e: Evidence) -> Verdict | None:
-    width, few, rank = (e.latest.get(name) for name in ("dimensions", "dimensions_99", "effective_rank"))
-    ranks = e.column("effective_rank")
-    if not finite(width) or e.vindicated:
+    width, images, few = (e.latest.get(name) for name in ("dimensions", "images", "dimensions_99"))
+    if not finite(width) or not finite(few) or e.vindicated:
         return None
-    if finite(few):
-        images = e.latest.get("images")
-        possible = min(width, images - 1) if finite(images) else width
-        if few > max(1.0, FEW * possible):
-            return None
-        numbers = f"{few:.0f} of {width:,.0f} dimensions carry 99 % of the variance"
-        numbers += "" if possible == width else f" of {images:,.0f} images"
-    else:
-        if not finite(rank) or not ranks or rank >= min(FEW * width, ranks[0] / 2):
-            return None
-        numbers = f"the effective rank is {_number(rank)} of {width:,.0f} and was {_number(ranks[0])}"
+    possible = min(width, images - 1) if finite(images) else width
+    before = e.untrained.get("dimensions_99")
+    if few > max(1.0, FEW * possible) or (finite(before) and few >= before / 2):
+        return None
+    numbers = f"{few:.0f} of {width:,.0f} dimensions carry 99 % of the variance"
+    numbers += f" of {images:,.0f} images" if finite(images) and possible < width else ""
+    numbers += f", {before:.0f} with untrained weights" if finite(before) else ""
     return Verdict(
         "dimensional-collapse",
-        f"The embeddings have shrunk to a few directions: {numbers}.",
+        f"The embeddings {'have shrunk to' if finite(before) else 'use only'} a few directions: {numbers}.",
         "Try weaker augmentations, a lower learning rate or a projector on top of the backbone.",
     )
 
@@ -209,7 +208,7 @@ def _trend(e: Evidence) -> Verdict:
     """What the readings of training say when there is no comparison with controls."""
     if len(e.readings) < LEAST_READINGS:
         knn = e.score("knn", "run")
-        sentence = f"The embeddings are spread ({_shape(e)}), but there are too few readings of training to see a trend"
+        sentence = f"The embeddings have {_shape(e)}, but there are too few readings of training to see a trend"
         sentence += f"; {_UNMEASURED}" if knn is None else f", and no control for its kNN of {knn:.1f} %"
         return Verdict("too-short", f"{sentence}.", _LOOK)
     return _labelled_trend(e) if e.knn else _unlabelled_trend(e)
@@ -249,7 +248,7 @@ def _unlabelled_trend(e: Evidence) -> Verdict:
     facts.append(
         f"the effective rank fell from {_number(ranks[0])} to {_number(ranks[-1])}"
         if shrunk
-        else f"the embeddings stay spread ({_shape(e)})"
+        else f"the embeddings have {_shape(e)}"
     )
     sentence = " and ".join(facts)
     sentence = f"{sentence[0].upper()}{sentence[1:]}; {_UNMEASURED}."
@@ -275,10 +274,12 @@ def _scores(e: Evidence, names: Sequence[str] | dict[str, float]) -> str:
 def _shape(e: Evidence) -> str:
     """Effective rank and mean cosine in words."""
     rank, width, cosine = (e.latest.get(name) for name in ("effective_rank", "dimensions", "mean_cosine"))
+    before = e.untrained.get("effective_rank")
     of = f" of {width:,.0f}" if finite(width) else ""
+    of += f" ({_number(before)} untrained)" if finite(before) else ""
     parts = [f"effective rank {_number(rank)}{of}"] if finite(rank) else []
     parts += [f"mean cosine {cosine:.2f}"] if finite(cosine) else []
-    return ", ".join(parts) or "by the little that was measured"
+    return " and ".join(parts) or "no measured shape"
 
 
 def _number(value: int | float) -> str:

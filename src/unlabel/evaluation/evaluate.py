@@ -51,9 +51,10 @@ def evaluate(
     Returns plain values for JSON: {"protocol", "classes", "knn": {"run", "random", "pixels"} in %, "linear": {the same
     three: {"top1", "top5"} in %}, "factors": {name: {the same three, "kind", "chance", "word"}}, "spectrum",
     "effective_rank", "dimensions" (D), "dimensions_99", "images", "std", "mean_cosine", "uniformity", "alignment",
-    "non_finite" (embeddings), "skipped" (images), "translation": None}. The shape of the embeddings is that of the
-    queries. Accuracies are None without labels of two classes, factors where the source knows none, both where the
-    queries are the memory itself; everything measured is None where an embedding is not finite.
+    "untrained": {the same shape of the random weights}, "non_finite" (embeddings), "skipped" (images), "translation":
+    None}. The shape of the embeddings is that of the queries. Accuracies are None without labels of two classes,
+    factors where the source knows none, both where the queries are the memory itself; everything measured is None
+    where an embedding is not finite.
     Fault: no image can be read.
     """
     tell = progress or (lambda what, share: None)
@@ -66,13 +67,13 @@ def evaluate(
     asked = balanced(test_source.labels, protocol.queries, protocol.seed)
 
     embeds: dict[str, Embed] = {"run": embed}
+    if backbone_spec is not None:
+        tell("random weights", 0.0)
+        control = random_backbone(backbone_spec, protocol.seed).to(device)
+        some = remembered[balanced(train_source.labels[remembered], SETTLED_ON, protocol.seed)]
+        settle(control, train_source, view, indices=some, device=device, threads=threads)
+        embeds["random"] = control
     if probed:
-        if backbone_spec is not None:
-            tell("random weights", 0.0)
-            control = random_backbone(backbone_spec, protocol.seed).to(device)
-            some = remembered[balanced(train_source.labels[remembered], SETTLED_ON, protocol.seed)]
-            settle(control, train_source, view, indices=some, device=device, threads=threads)
-            embeds["random"] = control
         embeds["pixels"] = pixels
 
     def look(what: str, source: Source, indices: np.ndarray) -> dict[str, Features]:
@@ -110,6 +111,7 @@ def evaluate(
         "mean_cosine": None,
         "uniformity": None,
         "alignment": None,
+        "untrained": None,
         "non_finite": broken,
         "skipped": skipped,
         "translation": None,
@@ -120,8 +122,10 @@ def evaluate(
         tell("shape", 0.0)
         two = _two_views(embed, test_source, view, run.index[:PAIRS].numpy(), device, threads)
         spectrum = singular_values(run.vectors)
-        result |= {name: _plain(name, value) for name, value in measure(run.vectors, two, spectrum).items()}
+        result |= _plain(measure(run.vectors, two, spectrum))
         result["spectrum"] = spectrum.tolist()
+        if "random" in queries:
+            result["untrained"] = _plain(measure(queries["random"].vectors))
     if labelled:
         result |= _accuracies(queries, memory, protocol, device, tell)
     if factored:
@@ -214,5 +218,6 @@ def _classes(labels: np.ndarray) -> int:
     return len(np.unique(labels[labels >= 0]))
 
 
-def _plain(name: str, value: float) -> float | int:
-    return int(value) if name in ("images", "dimensions", "dimensions_99") else value
+def _plain(shape: dict[str, float]) -> dict[str, float | int]:
+    counts = ("images", "dimensions", "dimensions_99")
+    return {name: int(value) if name in counts else value for name, value in shape.items()}

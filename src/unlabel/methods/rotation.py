@@ -73,4 +73,4 @@ class Rotation(Method):
         """Cross-entropy over the four turns of every image; log 4 for a network that sees no up."""
         (x,) = batch.views
         y = torch.arange(TURNS, device=x.device).repeat(len(x))  # [4B]
-        return F.cross_entropy(self.logits(x).float(), y)
+        return F.cross_entropy(self.logits(x), y)

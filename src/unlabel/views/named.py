@@ -125,6 +125,10 @@ def _light(size: int) -> Recipe:
     return _twice(View(size=size, scale=(0.4, 1.0)))
 
 
+def _shapes(size: int) -> Recipe:
+    return _twice(View(size=size, scale=(0.4, 1.0), jitter=(0.4, 0.4, 0.4, 0.5), grey=0.5))
+
+
 def _twice(view: View) -> Recipe:
     return Recipe(views=(view, view))
 
@@ -157,6 +161,7 @@ _RECIPES: dict[str, Callable[[int], Recipe]] = {
     "rotation": _rotation,
     "cut": _cut,
     "light": _light,
+    "shapes": _shapes,
 }
 
 NAMES = tuple(_RECIPES)
