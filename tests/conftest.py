@@ -4,7 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
-import torch
+
+import unlabel  # noqa: F401 (before torch: it sets how torch's threads wait)
+
+import torch  # isort: skip
 
 SHARED = Path(os.environ.get("UNLABEL_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 

@@ -32,7 +32,9 @@ def test_no_method_imports_another() -> None:
 
 def test_losses_know_neither_state_nor_process_group() -> None:
     for path in (SOURCE / "losses").glob("*.py"):
-        assert not {name for name in imported(path) if name.startswith(("torch.distributed", "unlabel.distributed"))}, path
+        assert not {name for name in imported(path) if name.startswith(("torch.distributed", "unlabel.distributed"))}, (
+            path
+        )
         assert "nn.Module" not in path.read_text(encoding="utf-8"), path
 
 

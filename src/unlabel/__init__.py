@@ -4,8 +4,13 @@ unlabel.pretrain("simclr", data="DIR") trains; unlabel.load("runs/simclr-DIR-1")
 The functions are those of `unlabel.api`; they are imported when first used, so that `import unlabel` is quick.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+# Threads that wait for each other by spinning take the processor from the threads they wait for: beside the view
+# threads or any other program, training was ten times slower. OpenMP reads this once, when torch is first imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 __version__ = "0.1.0"
 

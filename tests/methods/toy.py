@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import torch
 from torch import nn
-from unlabel.data.shapes import Shapes
 
 from unlabel import methods
 from unlabel.data.loader import ViewLoader
+from unlabel.data.shapes import Shapes
 from unlabel.engine.options import hyperparameters, needs_backbone
 from unlabel.nn import backbones
 from unlabel.recipes import recipes

@@ -8,20 +8,24 @@ Rendering
     p = R(-rotation) (q - (x, y)) / scale                      # in the shape's own frame
     d = signed distance from p to the outline, negative inside, from a table made once per shape
     c = clip(1/2 - d scale size, 0, 1)                         # how much of the pixel is covered: antialiasing
-    I = (c colour + (1 - c) (ground + texture(q))) (1 + strength <q, light>)
+    l = 2 <q, direction of the light>
+    luma   = 1/2 + CONTRAST (c - 1/2) + TEXTURE[0] (1 - c) texture(q)
+    colour = CHROMA c hue + (1 - c) (CHROMA + TEXTURE[1] texture(q)) ground + LIGHT[1] l lamp
+    I      = (luma + colour) (1 + LIGHT[0] l)
+where hue, ground and lamp are colours of luma zero: a grey copy of a picture hardly shows more than the shape.
 
 Factors (`FACTORS` says of what kind each is; integers are classes, angles are in radians)
     shape        which of CLASSES; pictures 8 k, ..., 8 k + 7 hold each once, in random order
     hue_angle    of the shape's colour
     ground_angle of the hue of what is behind it
-    scale        radius of the circle around the shape, in sides of the picture
+    scale        in sides of the picture; outlines reach 0.8 to 1.2 times as far from the shape's middle
     x, y         where the middle of the shape is, in sides from the picture's middle, y downwards
     rotation     at most TURN either way, less than half the period of every shape that has one, so that no two
                  rotations look alike; only a disc and a ring (a quarter of the pictures) look alike in all
     texture      which of TEXTURES is behind the shape
-    light_angle  where the light comes from: 0 is the right, pi/2 is below
+    light_angle  where the coloured light comes from: 0 is the right, pi/2 is below
 
-The mirror image of a shape is the same shape, so flips keep the class.
+The mirror image of a shape is the same shape, so flips keep the class; a crescent's is one that opens the other way.
 """
 
 from collections.abc import Callable
@@ -36,16 +40,16 @@ from unlabel.data.source import Source, digest
 from unlabel.errors import Fault, nearest
 from unlabel.views.philox import words
 
-# The ranges that make the set. Colours, places and sizes rule the pixels, and augmentation teaches to ignore them;
-# textures and light are faint, for no augmentation removes them and they would be learned in the shape's stead.
-SCALE = (0.23, 0.38)
-SHIFT = 0.22
+# The ranges that make the set. Shapes differ from their ground in luma; what is drawn only to be in the way is mostly
+# colour of luma zero. So it rules the pixels, and grey copies, hue jitter and crops teach a network to ignore it.
+SCALE = (0.25, 0.38)
+SHIFT = 0.14
 TURN = np.pi / 6
-CHROMA = 0.36  # how far a colour is from grey of the same luma
-CONTRAST = 0.20  # luma of the shape above that of its ground
-TEXTURE = (0.02, 0.05)  # amplitude
+CONTRAST = 0.22  # luma of the shape above that of its ground
+CHROMA = 0.22  # how far the colours of shape and ground are from grey
 WAVES = (3.0, 6.0)  # periods of a texture across the picture
-LIGHT = (0.0, 0.10)  # strength
+TEXTURE = (0.03, 0.10)  # its amplitude in luma and in colour
+LIGHT = (0.04, 0.34)  # what the light adds at half a side from the middle, in luma (a share) and in colour
 
 FACTORS: dict[str, Literal["class", "regression", "angle"]] = {
     "shape": "class",
@@ -106,11 +110,11 @@ def _heart() -> Field:
     return _polygon(*zip(x.tolist(), y.tolist(), strict=True))
 
 
-_ARM = ((0.3, 0.92), (0.3, 0.3), (0.92, 0.3))  # of a cross, a quarter of its outline
+_ARM = ((0.28, 0.92), (0.28, 0.28), (0.92, 0.28))  # of a cross, a quarter of its outline
 FIELDS: dict[str, Field] = {
     "disc": lambda x, y: np.hypot(x, y) - 0.82,
     "triangle": _polygon((0.0, 0.95), (0.95, -0.7), (-0.95, -0.7)),
-    "star": _star(5, 0.42),
+    "star": _star(5, 0.38),
     "cross": _polygon(
         *_ARM,
         *((x, -y) for x, y in reversed(_ARM)),
@@ -160,7 +164,9 @@ class Shapes(Source):
         """Picture i, uint8 [3, size, size]."""
         if not 0 <= i < len(self):
             raise IndexError(f"picture {i} of {len(self)}")
-        return torch.from_numpy(_render({name: values[i : i + 1] for name, values in self._drawn.items()}, self.size)[0])
+        return torch.from_numpy(
+            _render({name: values[i : i + 1] for name, values in self._drawn.items()}, self.size)[0]
+        )
 
     def images(self, indices: np.ndarray) -> Tensor:
         """Many pictures, uint8 [n, 3, size, size]: the same as one by one, about three times as fast."""
@@ -183,7 +189,7 @@ class Shapes(Source):
 def _draw(count: int, split: int) -> dict[str, np.ndarray]:
     """All numbers that the pictures are made of, [count] each; row i does not depend on count."""
     whole = -(-count // len(CLASSES)) * len(CLASSES)
-    drawn = words(16, seed=split, epoch=0, indices=np.arange(whole), stream=_STREAM).T / 2.0**32  # [16, whole]
+    drawn = words(14, seed=split, epoch=0, indices=np.arange(whole), stream=_STREAM).T / 2.0**32  # [14, whole]
     unit = iter(drawn[1:, :count])
 
     def between(low: float, high: float) -> np.ndarray:
@@ -201,8 +207,7 @@ def _draw(count: int, split: int) -> dict[str, np.ndarray]:
         "y": between(-SHIFT, SHIFT),
         "rotation": between(-TURN, TURN),
         "light_angle": between(*circle),
-        "strength": between(*LIGHT),
-        "amplitude": between(*TEXTURE),
+        "lamp": between(*circle),
         "waves": between(*WAVES),
         "slant": between(0, np.pi),
         "phase_a": between(*circle),
@@ -231,21 +236,24 @@ def _render(drawn: dict[str, np.ndarray], size: int) -> np.ndarray:
     ahead, across = (2 * np.pi * drawn["waves"] * turn(drawn["slant"]) for turn in (np.cos, np.sin))
     a = np.sin(plane(ahead, across, drawn["phase_a"]))
     b = np.sin(plane(-across, ahead, drawn["phase_b"]))
-    weights = drawn["amplitude"] * np.array(list(TEXTURES.values()))[drawn["texture"]].T  # [3, B]
-    texture = each(weights[0]) * a + each(weights[1]) * b + each(weights[2]) * (a * b)
+    wave, other, both = np.array(list(TEXTURES.values()))[drawn["texture"]].T
+    texture = (each(wave) * a + each(other) * b + each(both) * (a * b)) * (1 - cover)
 
-    colour, ground = (_tint(drawn[hue]) for hue in ("hue_angle", "ground_angle"))  # [B, 3, 1, 1]
-    light = [drawn["strength"] * turn(drawn["light_angle"]) for turn in (np.cos, np.sin)]
-    shade = plane(255 * light[0], 255 * light[1], np.full(len(x), 255.0))
-    luma = 0.5 + np.float32(CONTRAST) * (cover - 0.5) + (1 - cover) * texture
-    pixels = ground + cover[:, None] * (colour - ground) + luma[:, None]  # [B, 3, size, size]
-    return np.clip(pixels * shade[:, None] + 0.5, 0, 255).astype(np.uint8)
+    light = plane(2 * np.cos(drawn["light_angle"]), 2 * np.sin(drawn["light_angle"]), np.zeros(len(x)))
+    luma = 0.5 + np.float32(CONTRAST) * (cover - 0.5) + np.float32(TEXTURE[0]) * texture
+    pixels = _tint(drawn["hue_angle"]) * (np.float32(CHROMA) * cover)[:, None]  # [B, 3, size, size]
+    pixels += (
+        _tint(drawn["ground_angle"]) * (np.float32(CHROMA) * (1 - cover) + np.float32(TEXTURE[1]) * texture)[:, None]
+    )
+    pixels += _tint(drawn["lamp"]) * (np.float32(LIGHT[1]) * light)[:, None] + luma[:, None]
+    pixels *= (255 + np.float32(255 * LIGHT[0]) * light)[:, None]
+    return np.clip(pixels + 0.5, 0, 255).astype(np.uint8)
 
 
 def _tint(hue: np.ndarray) -> np.ndarray:
-    """What a hue adds to grey, float32 [B, 3, 1, 1]; its luma is zero, so that a grey copy does not show it."""
+    """The colour of a hue less its luma, float32 [B, 3, 1, 1]: a grey copy does not show it."""
     tint = np.cos(hue[:, None] - 2 * np.pi / 3 * np.arange(3))
-    return (CHROMA * (tint - (tint @ LUMA)[:, None])).astype(np.float32)[:, :, None, None]
+    return (tint - (tint @ LUMA)[:, None]).astype(np.float32)[:, :, None, None]
 
 
 def _looked_up(shape: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.ndarray:

@@ -21,6 +21,7 @@ recipe of a size.
     rotation         up to 64 px: reflect-pad by 1/8, crop, flip; else RRC, flip       Gidaris et al. 2018
     cut              resize to 286/256 of the size, crop, flip; one view per domain    Park et al. 2020
     light            RRC 0.4-1, flip
+    shapes           RRC 0.4-1, flip, grey 0.7, CJ(.4,.4,.4,.1) 0.8        for the built-in shapes
 """
 
 from collections.abc import Callable
@@ -126,7 +127,9 @@ def _light(size: int) -> Recipe:
 
 
 def _shapes(size: int) -> Recipe:
-    return _twice(View(size=size, scale=(0.4, 1.0), jitter=(0.4, 0.4, 0.4, 0.5), grey=0.5))
+    # Grey before the jitter: a change of hue or saturation moves luma too, and the colours would show in grey copies.
+    order = ("crop", "flip", "grey", "jitter")
+    return _twice(View(size=size, scale=(0.4, 1.0), jitter=(0.4, 0.4, 0.4, 0.1), grey=0.7, order=order))
 
 
 def _twice(view: View) -> Recipe:
