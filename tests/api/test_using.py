@@ -1,0 +1,159 @@
+"""What one does with a finished run."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+
+import unlabel
+from unlabel.engine.folder import RunFolder
+from unlabel.errors import Fault
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of pictures of several sizes and kinds, one of them broken."""
+    folder = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    for number, shape in enumerate([(40, 52, 3), (32, 32, 3), (61, 33, 3), (48, 48), (33, 70, 3)]):
+        Image.fromarray(rng.integers(0, 255, shape, np.uint8)).save(folder / f"{number}.png")
+    (folder / "broken.jpg").write_bytes(b"not a picture")
+    return folder
+
+
+def test_a_run_folder_is_complete(cnn_run: Path) -> None:
+    files = {str(path.relative_to(cnn_run)) for path in cnn_run.rglob("*") if path.is_file()}
+    assert {
+        "run.json", "metrics.jsonl", "evaluation.json", "embeddings.parquet", "report.html", "skipped.jsonl",
+        "backbone.safetensors", "backbone.json", "checkpoints/last.ckpt", "artifacts/views.png", "artifacts/thumbnails.jpg",
+    } <= files  # fmt: skip
+    assert any(name.startswith("events/") for name in files)
+    stored = json.loads((cnn_run / "run.json").read_text())
+    assert stored["finished"] and stored["updates"] == 6 and stored["data"]["fingerprint"]
+    assert stored["cost"]["images_per_second"] > 0 and stored["cost"]["peak_memory_mb"] > 0
+    assert {"run", "plan", "hyper", "backbone", "settings", "versions", "machine", "protocol"} <= set(stored)
+    assert stored["hyper"]["projector_width"] == 64 and stored["plan"]["batch_size"] == 64
+
+
+def test_evaluation_has_controls_factors_and_a_verdict(cnn_run: Path) -> None:
+    found = json.loads((cnn_run / "evaluation.json").read_text())
+    for who in ("run", "random", "pixels"):
+        assert 0 <= found["knn"][who] <= 100
+        assert found["linear"][who]["top1"] <= found["linear"][who]["top5"]
+    assert found["protocol"]["k"] and found["protocol"]["temperature"]
+    assert {"shape", "scale", "x", "texture"} <= set(found["factors"])
+    assert found["verdict"]["sentence"] and found["verdict"]["advice"]
+
+
+def test_load_returns_what_embed_wrote(cnn_run: Path, pictures: Path, tmp_path: Path) -> None:
+    assert unlabel.embed(cnn_run, data=str(pictures), out=tmp_path / "e.parquet") == 5
+    table = pq.read_table(tmp_path / "e.parquet").to_pydict()
+    assert sorted(Path(p).name for p in table["path"]) == [f"{i}.png" for i in range(5)]
+    assert set(table["label"]) == {-1}
+    backbone = unlabel.load(cnn_run)
+    assert not backbone.training
+    vectors = torch.tensor(table["vector"])
+    assert vectors.shape == (5, backbone.num_features) and torch.isfinite(vectors).all()
+
+
+def test_neighbors_finds_the_picture_itself_first(cnn_run: Path, pictures: Path, tmp_path: Path) -> None:
+    found = unlabel.neighbors(cnn_run, query=pictures / "2.png", data=str(pictures), out=tmp_path / "n.png", k=3)
+    assert Path(found[0][0]).name == "2.png" and found[0][1] == pytest.approx(0, abs=1e-5)
+    assert [d for _, d in found] == sorted(d for _, d in found)
+    assert Image.open(tmp_path / "n.png").size[0] > 100
+
+
+def test_a_query_that_is_no_picture_is_a_fault(cnn_run: Path, pictures: Path, tmp_path: Path) -> None:
+    with pytest.raises(Fault, match=r"query .*broken\.jpg cannot be read"):
+        unlabel.neighbors(cnn_run, query=pictures / "broken.jpg", data=str(pictures), out=tmp_path / "n.png")
+
+
+@pytest.mark.parametrize("to", ["timm", "onnx"])
+def test_export_of_a_cnn_gives_the_same_features(cnn_run: Path, tmp_path: Path, to: str) -> None:
+    written = unlabel.export(cnn_run, to=to, out=tmp_path / to)  # reads back and compares by itself
+    assert written.exists()
+    if to == "timm":
+        text = (written / "load.py").read_text()
+        assert "unlabel" not in text and "timm" in text
+
+
+def test_export_of_a_vit(vit_run: Path, tmp_path: Path) -> None:
+    assert (unlabel.export(vit_run, to="timm", out=tmp_path / "timm") / "model.safetensors").exists()
+    with pytest.raises(Fault, match="class token"):
+        unlabel.export(vit_run, to="torchvision", out=tmp_path / "torchvision")
+
+
+def test_export_to_torchvision_of_networks_it_has(tmp_path: Path) -> None:
+    common = {"data": "shapes:32", "epochs": 1, "batch_size": 32, "monitors": 0, "evaluate": False, "recipe": "small"}
+    unlabel.pretrain("rotation", backbone="resnet18", out=tmp_path / "resnet", **common)
+    unlabel.pretrain("rotation", backbone="tiny_vit", out=tmp_path / "vit", **common)
+    for name in ("resnet", "vit"):
+        written = unlabel.export(tmp_path / name, to="torchvision", out=tmp_path / f"{name}-torchvision")
+        assert "timm" not in (written / "load.py").read_text()
+
+
+def test_export_says_what_it_cannot(cnn_run: Path, cut_run: Path, tmp_path: Path) -> None:
+    with pytest.raises(Fault, match="did you mean `onnx`"):
+        unlabel.export(cnn_run, to="onxx")
+    with pytest.raises(Fault, match="torchvision has no ResNet of first width"):
+        unlabel.export(cnn_run, to="torchvision", out=tmp_path / "t")
+    with pytest.raises(Fault, match="has no backbone"):
+        unlabel.export(cut_run, to="timm")
+
+
+def test_translate_writes_a_picture_of_each(cut_run: Path, cnn_run: Path, pictures: Path, tmp_path: Path) -> None:
+    assert unlabel.translate(cut_run, data=str(pictures), out=tmp_path / "out") == 5
+    sizes = {Image.open(path).size for path in (tmp_path / "out").glob("*.png")}
+    assert (52, 40) in sizes and (32, 60) in sizes  # multiples of four
+    with pytest.raises(Fault, match="only image translation"):
+        unlabel.translate(cnn_run, data=str(pictures), out=tmp_path / "no")
+
+
+def test_translation_is_evaluated_against_its_input(cut_run: Path) -> None:
+    found = json.loads((cut_run / "evaluation.json").read_text())["translation"]
+    assert {"identity", "translation", "closer"} <= set(found)
+    assert (cut_run / "artifacts" / "translations.png").exists() and (cut_run / "report.html").exists()
+
+
+def test_mae_draws_reconstructions(vit_run: Path) -> None:
+    assert Image.open(vit_run / "artifacts" / "reconstructions.png").size[0] > 32
+
+
+def test_evaluate_on_other_data_renews_the_report(cnn_run: Path) -> None:
+    before = (cnn_run / "report.html").stat().st_mtime_ns
+    result = unlabel.evaluate(cnn_run, data="shapes:200")
+    assert result.evaluation["protocol"]["queries"] <= 200
+    assert (cnn_run / "report.html").stat().st_mtime_ns > before
+
+
+@pytest.mark.parametrize("damage", ["missing", "no run.json", "half a checkpoint", "weights of another network"])
+def test_damaged_run_folders_are_faults(cnn_run: Path, tmp_path: Path, damage: str) -> None:
+    import shutil
+
+    run = tmp_path / "run"
+    if damage != "missing":
+        shutil.copytree(cnn_run, run)
+    folder = RunFolder(run)
+    if damage == "no run.json":
+        folder.run_json.unlink()
+    if damage == "half a checkpoint":
+        folder.checkpoint.write_bytes(folder.checkpoint.read_bytes()[:1000])
+        with pytest.raises(Fault, match="damaged"):
+            unlabel.evaluate(run)
+        return
+    if damage == "weights of another network":
+        folder.weights.write_bytes(folder.weights.read_bytes()[:5000])
+    with pytest.raises(Fault):
+        unlabel.load(run)
+
+
+def test_resume_of_a_finished_run_says_so_and_changes_nothing(cnn_run: Path) -> None:
+    before = RunFolder(cnn_run).checkpoint.read_bytes()
+    assert unlabel.pretrain(resume=cnn_run).folder == cnn_run
+    assert RunFolder(cnn_run).checkpoint.read_bytes() == before
+    with pytest.raises(Fault, match="no other options"):
+        unlabel.pretrain(resume=cnn_run, epochs=3)

@@ -1,0 +1,70 @@
+"""The command line: exit statuses, sentences instead of tracebacks, help that answers."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from unlabel.cli.arguments import parse
+
+
+def run(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "unlabel", *words], capture_output=True, text=True, cwd=cwd)
+
+
+def test_wrong_options_end_with_status_2_and_every_fault() -> None:
+    done = run("pretrain", "simclr", "--data", "/does/not/exist", "--epohs", "3", "temprature=0.2")
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "did you mean `epochs`" in done.stderr and "did you mean `temperature`" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("pretrain", "simclr", "--data", "/does/not/exist"),
+        ("pretrain", "simclar", "--data", "shapes"),
+        ("pretrain", "simclr"),
+        ("pretrain", "--resume", "/does/not/exist"),
+        ("evaluate", "/does/not/exist"),
+        ("explain", "bylo"),
+        ("scan", "/does/not/exist"),
+        ("export", "/does/not/exist", "--to", "timm"),
+        ("frobnicate",),
+    ],
+    ids=" ".join,
+)
+def test_mistakes_end_with_status_2_and_a_sentence(words: tuple[str, ...]) -> None:
+    done = run(*words)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert done.stderr.strip() and "Traceback" not in done.stderr
+
+
+def test_help_shows_an_example_for_every_command() -> None:
+    listed = run("--help").stdout
+    for command in ("pretrain", "evaluate", "embed", "neighbors", "report", "export", "translate", "methods", "explain", "scan"):
+        assert command in listed
+    for command in ("pretrain", "scan"):
+        assert f"unlabel {command}" in run(command, "--help").stdout
+
+
+def test_methods_and_explain() -> None:
+    listed = run("methods").stdout
+    assert "simclr" in listed and "2002.05709" in listed
+    told = run("explain", "dino").stdout
+    for word in ("Algorithm", "Symbols", "Departures", "teacher_temperature", "2104.14294", "small"):
+        assert word in told
+
+
+def test_scan_counts(shared_data) -> None:
+    done = run("scan", str(shared_data("hostile")))
+    assert done.returncode == 0
+    assert "cannot be read" in done.stdout and "truncated_50" in done.stdout
+
+
+def test_words_become_options() -> None:
+    assert parse(["simclr", "--data", "d", "--batch-size=8", "temperature=0.2"]) == (
+        ["simclr"], {"data": "d", "batch_size": "8", "temperature": "0.2"}, [],
+    )  # fmt: skip
+    assert "has no value" in parse(["--epochs", "--data", "d"])[2][0]
+    assert "given twice" in parse(["lr=1", "--lr", "2"])[2][0]
