@@ -18,6 +18,7 @@ from unlabel import catalogue
 
 HERE = Path(__file__).parent
 README = HERE.parents[1] / "README.md"
+METHODS, METHODS_END = "<!-- methods: written by benchmarks/evidence/run.py --tables -->", "<!-- /methods -->"
 BEGIN, END = "<!-- evidence: written by benchmarks/evidence/run.py -->", "<!-- /evidence -->"
 ON_CIFAR10 = {
     "simclr": "tiny_resnet",
@@ -97,13 +98,26 @@ def table(records: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def write_table() -> None:
-    """Put the table of all records into the README, between its marks."""
+def methods_table() -> str:
+    """All methods as Markdown, from their files."""
+    lines = ["| name | method | family | year | paper |", "|---|---|---|---|---|"]
+    for entry in catalogue.entries():
+        paper = f"[{entry.paper}](https://arxiv.org/abs/{entry.paper})"
+        lines.append(f"| `{entry.name}` | {entry.title} | {entry.family} | {entry.year} | {paper} |")
+    return "\n".join(lines)
+
+
+def put(text: str, begin: str, end: str, content: str) -> str:
+    """The text with `content` between its marks."""
+    before, rest = text.split(begin)
+    return f"{before}{begin}\n{content}\n{end}{rest.split(end)[1]}"
+
+
+def write_tables() -> None:
+    """Put the tables of all methods and of all records into the README, between their marks."""
     records = [json.loads(path.read_text()) for path in sorted(HERE.glob("*.json"))]
-    text = README.read_text()
-    before, rest = text.split(BEGIN)
-    _, after = rest.split(END)
-    README.write_text(f"{before}{BEGIN}\n{table(records)}\n{END}{after}")
+    text = put(README.read_text(), METHODS, METHODS_END, methods_table())
+    README.write_text(put(text, BEGIN, END, table(records) if records else "No runs are recorded yet."))
 
 
 def main() -> None:
@@ -114,14 +128,18 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--only", nargs="+", default=[*ON_CIFAR10, "cut"])
     parser.add_argument("--runs", type=Path, default=Path("runs/evidence"))
+    parser.add_argument("--tables", action="store_true", help="only write the README's tables again")
     arguments = parser.parse_args()
+    if arguments.tables:
+        write_tables()
+        return
     folders: dict[str, list[Path]] = {name: [] for name in arguments.only}
     for seed in arguments.seeds:  # seed by seed, so that a first row of everything is there early
         for name in arguments.only:
             folders[name].append(one_run(name, seed, options(name, arguments), arguments.runs))
             entry = record(name, options(name, arguments), folders[name])
             (HERE / f"{name}.json").write_text(json.dumps(entry, indent=1) + "\n")
-            write_table()
+            write_tables()
 
 
 if __name__ == "__main__":

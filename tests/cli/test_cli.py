@@ -42,7 +42,18 @@ def test_mistakes_end_with_status_2_and_a_sentence(words: tuple[str, ...]) -> No
 
 def test_help_shows_an_example_for_every_command() -> None:
     listed = run("--help").stdout
-    for command in ("pretrain", "evaluate", "embed", "neighbors", "report", "export", "translate", "methods", "explain", "scan"):
+    for command in (
+        "pretrain",
+        "evaluate",
+        "embed",
+        "neighbors",
+        "report",
+        "export",
+        "translate",
+        "methods",
+        "explain",
+        "scan",
+    ):
         assert command in listed
     for command in ("pretrain", "scan"):
         assert f"unlabel {command}" in run(command, "--help").stdout

@@ -15,7 +15,7 @@ def shapes() -> dict[str, Any]:
     """The built-in shapes: about two minutes of training on two cores; kNN of the shape at least 90 %."""
     return {
         **small(), "views": "shapes", "backbone": "tiny_resnet",
-        "lr": 5e-3, "warmup": 0.1, "batch_size": 128, "epochs": 6,
+        "lr": 1e-2, "warmup": 0.1, "batch_size": 128, "epochs": 7,
     }  # fmt: skip
 
 

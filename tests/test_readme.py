@@ -1,0 +1,13 @@
+"""The README's table of methods is the one that the code makes."""
+
+import importlib.util
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_table_of_methods_is_up_to_date() -> None:
+    spec = importlib.util.spec_from_file_location("evidence", ROOT / "benchmarks" / "evidence" / "run.py")
+    evidence = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(evidence)
+    assert evidence.methods_table() in (ROOT / "README.md").read_text(), "run benchmarks/evidence/run.py --tables"
