@@ -1,9 +1,9 @@
 """A method's loss in somebody else's loop: no trainer, no run folder."""
 
 import torch
-from unlabel.data.shapes import Shapes
 
 from unlabel.data.loader import ViewLoader
+from unlabel.data.shapes import Shapes
 from unlabel.methods.simclr import SimCLR
 from unlabel.nn import backbones
 

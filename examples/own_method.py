@@ -2,9 +2,9 @@
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-from unlabel.data.shapes import Shapes
 
 from unlabel.data.loader import ViewLoader
+from unlabel.data.shapes import Shapes
 from unlabel.methods import Method
 from unlabel.nn import backbones
 from unlabel.optim.plan import Plan, make_optimiser
