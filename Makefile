@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo setup check test test-all evidence clean
+.PHONY: demo setup check test test-all clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -33,10 +33,6 @@ test: setup
 
 test-all: setup
 	$(BIN)/pytest -m 'slow or not slow'
-
-# The numbers of the README's table; see benchmarks/evidence/README.md for what it needs and how long it takes.
-evidence: setup
-	$(BIN)/python benchmarks/evidence/run.py
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -38,7 +38,7 @@ def test_is_final_and_cites_its_paper(name: str) -> None:
     assert getattr(kind, "__final__", False), "a method is final: decorate it with typing.final"
     assert re.fullmatch(r"\d{4}\.\d{4,5}", kind.paper) and kind.paper in text
     assert kind.title and 2000 < kind.year < 2100
-    for section in ("Algorithm", "Symbols", "Departures"):
+    for section in ("Algorithm", "Flow", "Symbols", "Departures"):
         assert re.search(rf"^{section}$", text, re.MULTILINE), f"the docstring has no section {section}"
 
 

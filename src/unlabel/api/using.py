@@ -1,11 +1,12 @@
 """What one does with a finished run: evaluate, embed, look up neighbours, export, translate, load."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 
 from unlabel.api.pretraining import Result, finish, result_of
 from unlabel.data.decode import decode_file
@@ -14,14 +15,14 @@ from unlabel.data.source import Source, Unreadable
 from unlabel.engine.export import FORMATS, write_export
 from unlabel.engine.finish import write_embeddings
 from unlabel.engine.folder import RunFolder
-from unlabel.engine.job import Job, recipe
+from unlabel.engine.job import recipe
 from unlabel.engine.keep import backbone_facts, load_backbone, load_method
 from unlabel.engine.run import Run
 from unlabel.engine.sources import open_sources
 from unlabel.errors import Fault, nearest
 from unlabel.evaluation.features import Features, extract
 from unlabel.evaluation.neighbours import neighbours
-from unlabel.methods import Method, Translates
+from unlabel.methods import Translates
 from unlabel.report import write_report
 from unlabel.report.contact_sheet import neighbours_picture
 from unlabel.views import View, evaluation, render, sample
@@ -123,22 +124,20 @@ def translate(run: str | Path, *, data: str, out: str | Path) -> int:
     job, method = load_method(run)
     if not isinstance(method, Translates):
         raise Fault(f"{run} is a {job.run.method} run; only image translation (such as CUT) translates")
-    source = open_source(data)
-    return sum(_translate_one(job, method, source, i, Path(out)) for i in range(len(source)))
+    source, view = open_source(data), recipe(job, method).views[0]
+    return sum(_translate_one(method.translate, view, source, i, Path(out)) for i in range(len(source)))
 
 
-def _translate_one(job: Job, method: Method, source: Source, i: int, out: Path) -> bool:
+def _translate_one(translate: Callable[[Tensor], Tensor], view: View, source: Source, i: int, out: Path) -> bool:
     try:
         picture = source.image(i)
     except Unreadable:
         return False
-    assert isinstance(method, Translates)
-    view = recipe(job, method).views[0]
     mean, std = (torch.tensor(values)[:, None, None] for values in (view.mean, view.std))
     height, width = picture.shape[1] // 4 * 4, picture.shape[2] // 4 * 4
     with torch.inference_mode():
         x = (picture[:, :height, :width].float() / 255 - mean) / std
-        y = method.translate(x[None])[0] * std + mean
+        y = translate(x[None])[0] * std + mean
     path = out / f"{i:06d}-{Path(source.path(i)).stem}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     _image((y.clamp(0, 1) * 255).round().to(torch.uint8)).save(path)

@@ -163,6 +163,8 @@ class Beside(pl.Callback):
 
     def _read(self, method: Method) -> None:
         reading = self.monitor.read(method)
+        if not reading:
+            return
         line = {"update": self.seen, "epoch": self.seen / self.job.updates_per_epoch,
                 "seconds": round(self.trained, 3), "monitor": reading}  # fmt: skip
         self.journal.write(**line)

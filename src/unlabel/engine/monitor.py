@@ -10,12 +10,12 @@ from torch import nn
 from unlabel.data.source import Source
 from unlabel.diagnostics import measure
 from unlabel.engine.sources import Sources
-from unlabel.evaluation.features import Features, extract
+from unlabel.evaluation.features import Features, extract, two_views
 from unlabel.evaluation.knn import knn_accuracy
 from unlabel.methods import Method
 from unlabel.views import View
 
-MEMORY, QUERIES = 2_000, 500
+MEMORY, QUERIES, PAIRS = 2_000, 500, 200
 
 
 @contextmanager
@@ -50,12 +50,20 @@ class Monitor:
         return extract(method.embed, source, self.view, indices=indices, device=self.device)
 
     def read(self, method: Method) -> dict[str, float]:
-        """One reading: what `diagnostics.measure` says of the queries, and "knn" in % where there are labels."""
+        """One reading: what `diagnostics.measure` says of the queries, and "knn" in % where there are labels.
+
+        Empty where fewer than two queries can be read: one image has no spread.
+        """
         with evaluating(method):
             queries = self._extract(method, self.sources.queries, self.queries)
+            if len(queries) < 2:
+                return {}
+            pairs = two_views(
+                method.embed, self.sources.queries, self.view, indices=queries.index[:PAIRS].numpy(), device=self.device
+            )
             memory = self._extract(method, self.sources.memory, self.memory) if self.sources.labelled else None
         z = queries.vectors
-        reading = measure(z)
+        reading = measure(z, pairs)
         if memory is not None:
             known, asked = memory.labels >= 0, queries.labels >= 0
             reading["knn"] = knn_accuracy(memory.vectors[known], memory.labels[known], z[asked], queries.labels[asked])

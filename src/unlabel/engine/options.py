@@ -144,6 +144,8 @@ def _together(run: Mapping[str, Any], method: type[methods.Method] | None) -> li
                 faults.append(str(fault))
     elif run.get("backbone", "auto") != "auto":
         faults.append(f"{method.title} brings its own networks: leave out the option `backbone`")
+    if method.family == "translation" and run.get("accumulate", 1) > 1:
+        faults.append(f"{method.title} moves two players a batch and cannot accumulate: raise batch_size instead")
     if method.family == "translation" and not run.get("data_b"):
         faults.append(f"{method.title} translates between two domains: give the second folder with --data-b")
     if method.family != "translation":

@@ -40,6 +40,10 @@ def _image_size(value: int) -> str | None:
     return None if 8 <= value <= 1024 else "must be between 8 and 1024 pixels"
 
 
+def _seed(value: int) -> str | None:
+    return None if 0 <= value < 2**63 else "must be between 0 and 2^63 - 1"
+
+
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "bf16", "32"]
 
@@ -66,7 +70,7 @@ class Run:
     limit: int | None = option(None, "use only this many images", _at_least(2))
     budget: str | None = option(None, "time to train for, instead of epochs: 90s, 20m, 1.5h", _duration)
     accumulate: int = option(1, "batches whose gradients make one update", _at_least(1))
-    seed: int = option(0, "seed of weights, order of images and views", _at_least(0))
+    seed: int = option(0, "seed of weights, order of images and views", _seed)
     device: Device = option("auto", "auto, cpu, cuda or mps")
     precision: Precision = option("auto", "auto, bf16 (autocast) or 32")
     channels_last: bool | None = option(None, "memory format of CNNs; default: yes for CNNs")

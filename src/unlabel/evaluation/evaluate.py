@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from unlabel.data.source import Source
 from unlabel.diagnostics import measure, singular_values
 from unlabel.errors import Fault
 from unlabel.evaluation.controls import SETTLED_ON, pixels, random_backbone, settle
 from unlabel.evaluation.factors import chance, factor_scores, kind, word
-from unlabel.evaluation.features import Embed, Features, extract, extract_all
+from unlabel.evaluation.features import Embed, Features, extract_all, two_views
 from unlabel.evaluation.knn import knn_accuracy
 from unlabel.evaluation.linear import linear_probe
 from unlabel.evaluation.protocol import Protocol, balanced
@@ -120,7 +119,7 @@ def evaluate(
         return result
     if len(run) >= 2:
         tell("shape", 0.0)
-        two = _two_views(embed, test_source, view, run.index[:PAIRS].numpy(), device, threads)
+        two = two_views(embed, test_source, view, indices=run.index[:PAIRS].numpy(), device=device, threads=threads)
         spectrum = singular_values(run.vectors)
         result |= _plain(measure(run.vectors, two, spectrum))
         result["spectrum"] = spectrum.tolist()
@@ -178,18 +177,6 @@ def _factors(
         entry |= {"kind": kind(known[name]), "chance": chance(known[name], truth[name])}
         found[name] = entry | {"word": word(entry)}
     return found
-
-
-def _two_views(
-    embed: Embed, source: Source, view: View, indices: np.ndarray, device: Any, threads: int | None
-) -> tuple[Tensor, Tensor]:
-    """Embeddings of two light random views (crop of 40 to 100 % of the area, flip) of some queries."""
-    light = View(size=view.size, scale=(0.4, 1.0), interpolation=view.interpolation, mean=view.mean, std=view.std)
-    x, y = (
-        extract(embed, source, light, indices=indices, device=device, threads=threads, view_index=i).vectors
-        for i in (0, 1)
-    )
-    return x, y
 
 
 def _stated(

@@ -119,6 +119,27 @@ def extract_all(
     return {name: Features(vectors.get(name, empty)[: len(kept)], labels, index, skipped) for name in embeds}
 
 
+def two_views(
+    embed: Embed,
+    source: Source,
+    view: View,
+    *,
+    indices: np.ndarray,
+    device: torch.device | str = "cpu",
+    threads: int | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Embeddings of two light random views (crop of 40 to 100 % of the area, flip) of the same images, [n, D] each.
+
+    The draws depend on the image alone, so that readings at different times compare. Arguments as for `extract`.
+    """
+    light = View(size=view.size, scale=(0.4, 1.0), interpolation=view.interpolation, mean=view.mean, std=view.std)
+    x, y = (
+        extract(embed, source, light, indices=indices, device=device, threads=threads, view_index=i).vectors
+        for i in (0, 1)
+    )
+    return x, y
+
+
 def _batches(
     source: Source, view: View, wanted: np.ndarray, batch_size: int, threads: int | None, view_index: int
 ) -> Iterator[tuple[Tensor, list[int], list[Unreadable]]]:

@@ -15,6 +15,11 @@ Algorithm
     xi          <- tau xi + (1 - tau) theta                     (eq. 1)
     tau         = 1 - (1 - tau_base) (cos(pi k / K) + 1) / 2    k of K updates
 
+Flow
+    image ─┬─ view 1 ─ f_theta ─ g_theta ─ q_theta ─ prediction 1 ──┐
+           └─ view 2 ─ f_xi ──── g_xi ──── sg ────── target 2 ──────┴─ squared distance of unit vectors
+    and once more with the views exchanged; xi follows theta
+
 Symbols
     f_theta     backbone              the network that is kept
     g_theta     projector

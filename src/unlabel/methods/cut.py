@@ -13,6 +13,12 @@ Algorithm
     L_G      = mean (D(G(x)) - 1)^2 + lambda/2 [ NCE(x) + NCE(y) ]                (eq. 5, lambda_X = lambda_Y)
     without the identity term:  L_G = mean (D(G(x)) - 1)^2 + lambda NCE(x)
 
+Flow
+    x ─ G ─┬─ G(x) ─ D ─ does it look like Y?                            (y goes into D as the real one)
+           ├─ G(x) ─ G_enc ─ H ─ q at 256 places ─┐
+    x ─────┴──────── G_enc ─ H ─ z, same places ──┴─ which z belongs to this q?
+    y ─ G ─── the same contrast of y with G(y)
+
 Symbols
     G          generator       its layers up to residual block 5 are the encoder G_enc; the network that is kept
     D          discriminator   one logit per patch, not per image (PatchGAN)

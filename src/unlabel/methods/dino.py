@@ -19,6 +19,11 @@ Algorithm
     L is reported in two parts, L = KL + H: the divergence of the student from the teacher, and the teacher's
     entropy. KL = 0 with H = 0 or H = log K is collapse (figure 7).
 
+Flow
+    image ─┬─ 2 large crops ─┬─ teacher g_t ─ centre, sharpen ─ P ──┐
+           │                 └─ student g_s ─┐                      ├─ cross-entropy of different crops
+           └─ small crops ──── student g_s ──┴─ sharpen ────────────┘
+
 Symbols
     g_s               head(backbone(x))      g_t       teacher, an average; its backbone is kept
     K                 prototypes             C, m      centre, centre_momentum

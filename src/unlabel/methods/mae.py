@@ -12,6 +12,11 @@ Algorithm
     ŷ        = g(h, with a mask token wherever m = 1, + positions)        # [B, N, 3p²]
     L        = mean of (ŷ - y)² over the values of masked patches         (section 3)
 
+Flow
+    image ─ view ─ patches ─┬─ the visible quarter ─ f ─┐
+                            │          mask tokens ─────┴─ g ─ painted patches ──┐
+                            └─ the masked patches, normalised ───────────────────┴─ squared error
+
 Symbols
     f    backbone      a plain ViT, kept; evaluation sees the mean of its patch tokens, of the whole picture
     g    decoder       thrown away: decoder_width, decoder_depth, decoder_heads
