@@ -1,6 +1,6 @@
 """Runs every method of the evidence table, three seeds each, and records what came out with its controls.
 
-    python benchmarks/evidence/run.py --cifar10 DIR --facades DIR [--minutes 3] [--seeds 0 1 2] [--only simclr cut]
+    python benchmarks/evidence/run.py --cifar10 DIR --facades DIR [--minutes 5] [--seeds 0 1 2] [--only simclr cut]
 
 --cifar10 holds train/CLASS and test/CLASS; --facades holds train/labels, train/photo, val/labels and val/photo, where
 equal names are one building: training never learns which, so the pairs are a hidden answer to measure against.
@@ -32,7 +32,7 @@ def options(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     common = {"budget": f"{arguments.minutes:g}m", "monitors": 6}
     if name in ON_CIFAR10:
         data = {"data": f"{arguments.cifar10}/train", "eval_data": f"{arguments.cifar10}/test"}
-        return {**common, **data, "backbone": ON_CIFAR10[name]}
+        return {**common, **data, "recipe": "minutes", "backbone": ON_CIFAR10[name]}
     facades = arguments.facades
     return {
         **common, "data": f"{facades}/train/labels", "data_b": f"{facades}/train/photo", "size": 64,
@@ -73,7 +73,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cifar10", type=Path)
     parser.add_argument("--facades", type=Path)
-    parser.add_argument("--minutes", type=float, default=3)
+    parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--only", nargs="+", default=[*ON_CIFAR10, "cut"])
     parser.add_argument("--runs", type=Path, default=Path("runs/evidence"))

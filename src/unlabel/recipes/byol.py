@@ -12,6 +12,11 @@ def small() -> dict[str, Any]:
     }  # fmt: skip
 
 
+def minutes() -> dict[str, Any]:
+    """At most 96 pixels and a few minutes on two cores: more updates, a higher rate, a teacher that follows faster."""
+    return {**small(), "lr": 5e-3, "warmup": 0.1, "batch_size": 128, "epochs": 2, "teacher_momentum": 0.97}
+
+
 def large() -> dict[str, Any]:
     """More than 96 pixels, one GPU: the paper's views and heads, a batch that fits, AdamW."""
     return {
