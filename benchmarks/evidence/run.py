@@ -10,10 +10,10 @@ written to benchmarks/evidence/METHOD.json, the tables to the README.
 
 import argparse
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
-
-from tables import write_tables
 
 import unlabel
 
@@ -84,7 +84,7 @@ def main() -> None:
             folders[name].append(one_run(name, seed, options(name, arguments), arguments.runs))
             entry = record(name, options(name, arguments), folders[name])
             (HERE / f"{name}.json").write_text(json.dumps(entry, indent=1) + "\n")
-            write_tables()
+            subprocess.run([sys.executable, HERE / "tables.py"], check=True)
 
 
 if __name__ == "__main__":
