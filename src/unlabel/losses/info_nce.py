@@ -10,36 +10,57 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from unlabel.losses import blockwise
+
 
 def info_nce(
     anchors: Float[Tensor, "a d"],
     candidates: Float[Tensor, "c d"],
-    positive: Int[Tensor, "a"],
+    positive: Int[Tensor, "a"] | Int[Tensor, "a p"],
     *,
     temperature: float | Float[Tensor, ""],
     excluded: Bool[Tensor, "a c"] | None = None,
+    same: tuple[Int[Tensor, "a"], Int[Tensor, "c"]] | None = None,
 ) -> Float[Tensor, "a"]:
     """Per anchor l_i = −s_ip + log Σ_{j not excluded} e^{s_ij}, with s_ij = a_iᵀ c_j / τ and p its positive.
 
     anchors     [a, d] as they are compared: normalise them for cosine similarity
-    candidates  [c, d] among which each anchor has one positive
-    positive    [a] column of each anchor's positive
+    candidates  [c, d] among which each anchor has its positives
+    positive    [a] column of each anchor's positive; or [a, p] columns of several, −1 where there are fewer: then
+                −s_ip is their mean
     temperature τ > 0, a number or a learnt scalar
-    excluded    [a, c] candidates that the denominator leaves out (an anchor itself; other images' keys when
-                they are no negatives). Excluding the positive itself leaves −s⁺ + log Σ_negatives e^s, the
-                decoupled loss.
+    excluded    [a, c] candidates that the denominator leaves out (other images' keys when they are no negatives).
+                Excluding the positive itself leaves −s⁺ + log Σ_negatives e^s, the decoupled loss.
+    same        names [a] and [c] instead of a matrix: a candidate with the anchor's own name is left out (an
+                anchor itself, other views of its image). Names cost no a × c memory.
 
     Returns one loss per anchor, so that rows can be chosen, weighted or split before the mean; rows do not
     depend on each other. At least float32 whatever the precision around it. With all rows equal: log(number
     of candidates left).
+
+    From 2²⁰ similarities on the matrix is not held but made tile by tile (`blockwise`), with the same result: memory
+    O((a + c) d), and less time where anchors and candidates are the same rows.
     """
     with torch.autocast(anchors.device.type, enabled=False):
         precision = torch.promote_types(anchors.dtype, torch.float32)
-        logits = anchors.to(precision) @ candidates.to(precision).T / temperature  # [a, c]
-        attracted = logits.gather(1, positive[:, None]).squeeze(1)  # [a]
-        if excluded is not None:
-            logits = logits.masked_fill(excluded, -torch.inf)
-        return logits.logsumexp(dim=1) - attracted
+        alike = anchors is candidates
+        anchors = anchors.to(precision)
+        candidates = anchors if alike else candidates.to(precision)
+        columns = positive if positive.ndim == 2 else positive[:, None]
+        known, columns = columns >= 0, columns.clamp(min=0)  # [a, p]
+        if len(anchors) * len(candidates) < blockwise.WHOLE:
+            logits = anchors @ candidates.T / temperature  # [a, c]
+            attracted = logits.gather(1, columns)  # [a, p]
+            if excluded is not None:
+                logits = logits.masked_fill(excluded, -torch.inf)
+            if same is not None:
+                logits = logits.masked_fill(same[0][:, None] == same[1], -torch.inf)
+            repelled = logits.logsumexp(dim=1)
+        else:
+            attracted = torch.stack([(anchors * candidates[p]).sum(dim=1) for p in columns.T], dim=1) / temperature
+            k = torch.as_tensor(temperature, dtype=precision, device=anchors.device).reciprocal()
+            repelled = blockwise.row_log_sum_exp(anchors, candidates, k, excluded=excluded, same=same)
+        return repelled - (attracted * known).sum(dim=1) / known.sum(dim=1)
 
 
 def nt_xent(z1: Float[Tensor, "b d"], z2: Float[Tensor, "b d"], *, temperature: float) -> Float[Tensor, ""]:
@@ -56,6 +77,5 @@ def nt_xent(z1: Float[Tensor, "b d"], z2: Float[Tensor, "b d"], *, temperature: 
     precision = torch.promote_types(z1.dtype, torch.float32)
     z = F.normalize(torch.cat([z1, z2]).to(precision), dim=1)  # [2B, d]
     rows = torch.arange(len(z), device=z.device)
-    itself = rows[:, None] == rows  # [2B, 2B]
     other_view = rows.roll(len(z1))  # row i -> i + B mod 2B
-    return info_nce(z, z, other_view, temperature=temperature, excluded=itself).mean()
+    return info_nce(z, z, other_view, temperature=temperature, same=(rows, rows)).mean()
