@@ -1,11 +1,18 @@
-"""The batched renderer against the reference, pixel by pixel."""
+"""The compiled renderer against the reference, pixel by pixel."""
+
+import time
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.datasets import load_sample_images
 from torch import Tensor
 
-from unlabel.views import View, batched, named, render, render_batch, sample
+from unlabel.views import NAMES, RECORD, View, batched, named, render, render_batch, sample
+
+CLOSE = 0.02  # grey levels of 255; what float32 loses over eight steps
 
 EVERYTHING = {
     "jitter": (0.8, 0.8, 0.8, 0.5),
@@ -32,13 +39,18 @@ def pictures(sizes: list[tuple[int, int]]) -> list[Tensor]:
     return made
 
 
+def grey_levels(got: Tensor, want: Tensor, view: View) -> float:
+    """The largest difference of two renderings, before normalisation and in steps of 8 bits."""
+    return float(((got - want).abs() * torch.tensor(view.std).view(3, 1, 1)).max()) * 255
+
+
 def agree(view: View, sizes: list[tuple[int, int]], epoch: int = 0) -> None:
     images = pictures(sizes)
     records = sample(view, seed=0, epoch=epoch, view_index=0, indices=np.arange(len(images)), sizes=np.array(sizes))
     want = torch.stack([render(image, record, view) for image, record in zip(images, records, strict=True)])
     got = render_batch(images, records, view)
     assert got.shape == want.shape and got.dtype == torch.float32 and got.is_contiguous()
-    assert (got - want).abs().max() < 1e-4
+    assert grey_levels(got, want, view) < CLOSE
 
 
 MIXED = [(40, 56), (8, 90), (90, 8), (1, 1), (64, 64), (3, 2), (130, 100), (33, 32), (32, 32), (17, 29)]
@@ -81,12 +93,108 @@ def test_a_step_missing_from_the_order_is_not_taken():
     agree(straight, [(32, 32)] * 6)
 
 
-def test_chunks_do_not_show(monkeypatch):
-    view, images = View(size=32, **EVERYTHING), pictures([(32, 32)] * 20)
-    records = sample(view, seed=0, epoch=0, view_index=0, indices=np.arange(20), sizes=np.full((20, 2), 32))
-    whole = render_batch(images, records, view)
-    monkeypatch.setattr(batched, "_CHUNK", 7 * 3 * 32 * 32)
-    assert torch.allclose(render_batch(images, records, view), whole, atol=1e-5)
+FACTOR = st.floats(0.0, 2.0, width=32)
+
+
+@given(
+    fields=st.fixed_dictionaries(
+        {
+            "top": st.integers(0, 20),
+            "left": st.integers(0, 30),
+            "height": st.integers(1, 20),
+            "width": st.integers(1, 26),
+            "flip": st.booleans(),
+            "jitter": st.booleans(),
+            "order": st.permutations(range(4)).map(tuple),
+            "brightness": FACTOR,
+            "contrast": FACTOR,
+            "saturation": FACTOR,
+            "hue": st.floats(-0.5, 0.5, width=32),
+            "grey": st.booleans(),
+            "sigma": st.sampled_from([0.0]) | st.floats(0.125, 3.0, width=32),
+            "solarise": st.booleans(),
+        }
+    ),
+    size=st.integers(2, 70),
+    interpolation=st.sampled_from(["bilinear", "bicubic"]),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=150, deadline=None)
+def test_any_record_at_any_size_equals_the_reference(fields, size, interpolation, seed):
+    view = View(size=size, interpolation=interpolation, blur=0.5, jitter=(1, 1, 1, 0.5), grey=0.5, solarise=0.5)
+    record = np.zeros(1, RECORD)
+    record["source_height"], record["source_width"] = 40, 56
+    for name, value in fields.items():
+        record[name] = value
+    torch.manual_seed(seed)
+    for image in pictures([(40, 56)] * 5):
+        got, want = render_batch([image], record, view)[0], render(image, record[0], view)
+        assert grey_levels(got, want, view) < CLOSE
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_recipe_on_photographs_equals_the_reference(name, photographs):
+    for size in (32, 96):
+        for view in dict.fromkeys(named(name, size).views):
+            sizes = np.array([image.shape[1:] for image in photographs])
+            indices = np.arange(len(photographs))
+            records = sample(view, seed=1, epoch=0, view_index=0, indices=indices, sizes=sizes)
+            want = torch.stack(
+                [render(image, record, view) for image, record in zip(photographs, records, strict=True)]
+            )
+            assert grey_levels(render_batch(photographs, records, view), want, view) < CLOSE
+
+
+@pytest.fixture(scope="module")
+def photographs() -> list[Tensor]:
+    """The photographs that come with scikit-learn, and parts of them."""
+    whole = [torch.from_numpy(image.copy()).permute(2, 0, 1) for image in load_sample_images().images]
+    return [*whole, *(image[:, 100:260, 50:300] for image in whole), *(image[:, ::9, ::9] for image in whole)]
+
+
+def test_layout_of_images_and_batch_does_not_matter():
+    """Channels apart or side by side, a part of a larger image, a batch with channels last or a part of a larger one."""
+    view, images = View(size=32, **EVERYTHING), pictures([(40, 56)] * 10)
+    records = sample(view, seed=0, epoch=0, view_index=0, indices=np.arange(10), sizes=np.full((10, 2), (40, 56)))
+    want = render_batch(images, records, view)
+    together = [image.permute(1, 2, 0).contiguous().permute(2, 0, 1) for image in images]
+    part = [torch.nn.functional.pad(image, (3, 5, 2, 2))[:, 2:-2, 3:-5] for image in images]
+    every_other = [image.repeat_interleave(2, dim=2)[:, :, ::2] for image in images]
+    for others in (together, part, every_other):
+        assert torch.equal(render_batch(others, records, view), want)
+    last = torch.empty(10, 3, 32, 32).to(memory_format=torch.channels_last)
+    assert render_batch(images, records, view, last) is last and torch.equal(last, want)
+    larger = torch.zeros(14, 3, 32, 32)
+    render_batch(images, records, view, larger[2:12])
+    assert torch.equal(larger[2:12], want) and not larger[:2].any() and not larger[12:].any()
+
+
+def test_what_does_not_fit_is_refused_before_memory_is_touched():
+    view, images = View(size=16), pictures([(20, 30)] * 2)
+    records = sample(view, seed=0, epoch=0, view_index=0, indices=np.arange(2), sizes=np.full((2, 2), (20, 30)))
+    beyond = records.copy()
+    beyond["left"] = 25
+    for wrong, message in (
+        ((images[:1], records, view), "records"),
+        (([image[:, :10] for image in images], records, view), "other sizes"),
+        (([image.float() for image in images], records, view), "uint8"),
+        (([image[:1] for image in images], records, view), "uint8"),
+        ((images, beyond, view), "beyond"),
+        ((images, records, view, torch.empty(2, 3, 15, 15)), "out"),
+        ((images, records, view, torch.empty(2, 3, 16, 32)[..., ::2]), "contiguous"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            render_batch(*wrong)
+
+
+def test_a_long_compilation_is_announced(capsys):
+    batched.prepare_renderer.cache_clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(batched, "_SILENCE", 0.0)
+        patch.setattr(batched, "_render", lambda *_: time.sleep(0.2))
+        batched.prepare_renderer()
+    assert "compiling" in capsys.readouterr().err
+    batched.prepare_renderer.cache_clear()
 
 
 def test_images_are_left_as_they_are():

@@ -156,7 +156,9 @@ class ViewLoader:
         return Batch(views, torch.from_numpy(draft.index), draft.records, draft.masks)
 
     def _render(self, images: list[Tensor], records: np.ndarray, k: int) -> Tensor:
-        return render_batch(images, records, self.recipe.views[k]).contiguous(memory_format=self.memory_format)
+        view = self.recipe.views[k]
+        out = torch.empty(len(images), 3, view.size, view.size, memory_format=self.memory_format)
+        return render_batch(images, records, view, out)
 
     def _read(self, number: int, epoch: int, position: int) -> tuple[int, Tensor]:
         """The picture at one place of the epoch, or the next one that can be read, with its index."""

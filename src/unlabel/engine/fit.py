@@ -24,7 +24,7 @@ from unlabel.engine.run import seconds
 from unlabel.engine.sources import Sources
 from unlabel.errors import Fault
 from unlabel.methods import Diverged, Method
-from unlabel.views import evaluation
+from unlabel.views import evaluation, prepare_renderer
 
 MONITOR_SHARE = 0.08  # of a time budget that readings may take
 MEASURE_SHARE = 0.03
@@ -96,6 +96,7 @@ def fit(job: Job, sources: Sources, folder: RunFolder, console: Console, *, resu
 
     Raises Fault with a sentence for the user when the loss diverges; Interrupted after Ctrl-C, with all saved.
     """
+    prepare_renderer(lambda text: console.print(text, highlight=False))
     method = prepare(job)
     view = evaluation(job.size, *_statistics(job, method))
     monitor = Monitor(sources, view, job.settings.device)

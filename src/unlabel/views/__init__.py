@@ -1,7 +1,7 @@
 """How one image becomes what a method looks at: recipes, the drawing of records, and their rendering."""
 
 from unlabel.views.batch import Batch
-from unlabel.views.batched import render_batch
+from unlabel.views.batched import prepare_renderer, render_batch
 from unlabel.views.named import NAMES, evaluation, named
 from unlabel.views.recipe import IMAGENET_MEAN, IMAGENET_STD, RandomMask, Recipe, View
 from unlabel.views.render import render
@@ -19,6 +19,7 @@ __all__ = [
     "boxes",
     "evaluation",
     "named",
+    "prepare_renderer",
     "render",
     "render_batch",
     "sample",
