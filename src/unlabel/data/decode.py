@@ -15,14 +15,8 @@ What is decided here, once, for every source of encoded pictures:
 - A truncated or damaged file is refused as a whole: half a picture would be an invention.
 """
 
-import logging
 import os
-import re
 import stat
-import struct
-import threading
-import warnings
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, NamedTuple
@@ -32,7 +26,9 @@ import torch
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 from torch import Tensor
 
-from unlabel.data.source import Unreadable
+from unlabel.data.jpeg import START, Jpeg, plain_jpeg
+from unlabel.data.pillow import DECODING, quiet
+from unlabel.data.source import SMALL, Look, Unreadable
 
 # Suffixes that make a file a picture, and the only formats that are tried on its content. Formats without a
 # signature (TGA) or with an interpreter behind them (EPS, PDF, WMF) stay out.
@@ -46,20 +42,6 @@ SUFFIXES = frozenset(
 )
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "ICO", "JPEG2000", "AVIF", "PPM")
 MAX_PIXELS = 178_956_970
-
-# What Pillow raised on a hundred thousand damaged files, and the errors of the decoders it documents.
-DECODING = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    RuntimeError,  # AVIF
-    EOFError,
-    OverflowError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-    ImageCms.PyCMSError,
-)
 
 _UPRIGHT = {  # EXIF 2.32, tag 0x0112: how to turn the stored picture
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -88,6 +70,29 @@ def decode_file(file: str, path: str) -> Decoded:
 
     Raises Unreadable for whatever is no readable picture: also folders, pipes and links to nothing.
     """
+    with _opened(file, path) as stream:
+        return decode(stream, path)
+
+
+def look_at_file(file: str, path: str) -> Look:
+    """The picture in a file, its size read: a large plain JPEG waits until it is known how large it is needed.
+
+    Raises Unreadable as `decode_file` does, and so may the `pixels` of what is returned.
+    """
+    with _opened(file, path) as stream:
+        jpeg = _jpeg(stream)
+        if jpeg is None or jpeg.size[0] * jpeg.size[1] <= SMALL:
+            return Look.of(decode(stream, path).pixels)
+
+    def pixels(least: tuple[int, int] | None) -> Tensor:
+        decoded = jpeg.pixels(least)
+        return decode_file(file, path).pixels if decoded is None else decoded
+
+    return Look(jpeg.size, pixels)
+
+
+@contextmanager
+def _opened(file: str, path: str) -> Iterator[IO[bytes]]:
     try:
         # Without O_NONBLOCK, opening a pipe would wait for somebody to write into it.
         descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
@@ -98,7 +103,15 @@ def decode_file(file: str, path: str) -> Decoded:
         os.close(descriptor)
         raise Unreadable(path, "not a file but a folder, a pipe or a device")
     with os.fdopen(descriptor, "rb") as stream:
-        return decode(stream, path)
+        yield stream
+
+
+def _jpeg(stream: IO[bytes]) -> Jpeg | None:
+    """The stream as a plain JPEG of acceptable size, if it is one; the stream is at its start again afterwards."""
+    start = stream.read(len(START))
+    jpeg = plain_jpeg(start + stream.read()) if start == START else None
+    stream.seek(0)
+    return jpeg if jpeg is not None and jpeg.size[0] * jpeg.size[1] <= MAX_PIXELS else None
 
 
 def decode(stream: IO[bytes], path: str) -> Decoded:
@@ -107,6 +120,10 @@ def decode(stream: IO[bytes], path: str) -> Decoded:
     Raises Unreadable.
     """
     try:
+        jpeg = _jpeg(stream)
+        decoded = None if jpeg is None else jpeg.pixels()
+        if jpeg is not None and decoded is not None:
+            return Decoded(decoded, "JPEG", jpeg.mode)
         with quiet(), Image.open(stream, formats=FORMATS) as picture:
             width, height = picture.size
             if width * height > MAX_PIXELS:
@@ -202,31 +219,3 @@ def _why_not_a_picture(stream: IO[bytes]) -> str:
     if not head.strip(b"\0"):
         return "nothing but zero bytes"
     return "not a picture, or too damaged to tell"
-
-
-# Pillow logs some failures that it also raises; without a handler, logging would print them into a progress bar.
-logging.getLogger("PIL").addHandler(logging.NullHandler())
-
-# Pillow warns of odd EXIF, odd TIFF tags and the like, once for each odd file. Python's own way of silencing a few
-# lines (`warnings.catch_warnings`) restores what it found and so goes wrong in threads; this adds one filter when the
-# first thread starts to decode and takes that one away when the last is done.
-_PILLOW = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
-_decoding_now = 0
-_counting = threading.Lock()
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """No warnings from Pillow's modules meanwhile; those of others come through. Threads may nest and overlap."""
-    global _decoding_now
-    with _counting:
-        _decoding_now += 1
-        if _PILLOW not in warnings.filters:
-            warnings.filters.insert(0, _PILLOW)  # type: ignore[attr-defined]
-    try:
-        yield
-    finally:
-        with _counting:
-            _decoding_now -= 1
-            if _decoding_now == 0 and _PILLOW in warnings.filters:
-                warnings.filters.remove(_PILLOW)  # type: ignore[attr-defined]

@@ -17,8 +17,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from torch import Tensor
 
-from unlabel.data.decode import SUFFIXES, decode_file
-from unlabel.data.source import Source, Unreadable, digest
+from unlabel.data.decode import SUFFIXES, decode_file, look_at_file
+from unlabel.data.source import Look, Source, digest
 from unlabel.errors import Fault, nearest
 
 TEST_NAMES = ("test", "val", "valid", "validation")
@@ -53,10 +53,12 @@ class Folder(Source):
 
     def image(self, i: int) -> Tensor:
         """Picture i, decoded from its file; see `Source.image`."""
-        try:
+        with self.noting(i):
             return decode_file(self.file(i), self.path(i)).pixels
-        except Unreadable as unreadable:
-            raise self.refuse(i, unreadable.reason) from None
+
+    def look(self, i: int) -> Look:
+        """Picture i, its header read; see `Source.look`."""
+        return self.watched(i, lambda: look_at_file(self.file(i), self.path(i)))
 
     def file(self, i: int) -> str:
         """The name of the file of picture i as the file system has it, which may not be printable."""

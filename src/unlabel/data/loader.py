@@ -24,9 +24,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unlabel.data.source import Source, Unreadable
+from unlabel.data.source import Look, Source, Unreadable
 from unlabel.errors import Fault
-from unlabel.views import Batch, Recipe, sample, sample_masks
+from unlabel.views import Batch, Recipe, least_sizes, rescaled, sample, sample_masks
 from unlabel.views.batched import render_batch
 from unlabel.views.philox import words
 
@@ -124,28 +124,54 @@ class ViewLoader:
         return self._finish(self._draw(update))
 
     def _draw(self, update: int) -> _Draft:
+        """Everything of a batch that can be drawn in any thread."""
+        while True:
+            try:
+                return self._drawn(update)
+            except Unreadable:
+                continue  # a file whose header was sound; now that it is noted, its place goes to another
+
+    def _drawn(self, update: int) -> _Draft:
         epoch, step = divmod(update, self.steps_per_epoch)
         share = self.batch_size // self.world
         first = step * self.batch_size + self.rank * share
-        indices: list[np.ndarray] = []
-        images: list[list[Tensor]] = []
-        for number in range(len(self.sources)):
-            read = [self._read(number, epoch, position) for position in range(first, first + share)]
-            indices.append(np.array([index for index, _ in read], np.int64))
-            images.append([image for _, image in read])
-        sizes = [np.array([image.shape[1:] for image in domain], np.int64) for domain in images]
-
-        records: list[np.ndarray] = []
-        views: list[Tensor | None] = []
-        for k, view in enumerate(self.recipe.views):
-            s = view.source
-            drawn = sample(view, seed=self.seed, epoch=epoch, view_index=k, indices=indices[s], sizes=sizes[s])
-            records.append(drawn)
-            views.append(None if view.transform is not None else self._render(images[s], drawn, k))
+        found = [
+            [self._look(number, epoch, position) for position in range(first, first + share)]
+            for number in range(len(self.sources))
+        ]
+        indices = [np.array([index for index, _ in domain], np.int64) for domain in found]
+        sizes = [np.array([look.size for _, look in domain], np.int64) for domain in found]
+        records = [
+            sample(
+                view, seed=self.seed, epoch=epoch, view_index=k, indices=indices[view.source], sizes=sizes[view.source]
+            )
+            for k, view in enumerate(self.recipe.views)
+        ]
+        images = [self._decoded([look for _, look in domain], number, records) for number, domain in enumerate(found)]
+        views = [
+            None if view.transform is not None else self._render(images[view.source], records[k], k)
+            for k, view in enumerate(self.recipe.views)
+        ]
         masks = None
         if self.recipe.mask is not None:
             masks = torch.from_numpy(sample_masks(self.recipe.mask, seed=self.seed, epoch=epoch, indices=indices[0]))
         return _Draft(views, images if any(view is None for view in views) else [], indices[0], records, masks)
+
+    def _decoded(self, looks: list[Look], number: int, records: list[np.ndarray]) -> list[Tensor]:
+        """The pictures of one domain, once for all its views, no larger than the largest of them needs.
+
+        Where pictures come smaller than they are, the boxes in `records` are put into their pixels.
+        """
+        mine = [k for k, view in enumerate(self.recipe.views) if view.source == number]
+        if any(self.recipe.views[k].transform is not None for k in mine):
+            return [look.pixels(None) for look in looks]
+        least = np.max([least_sizes(records[k], self.recipe.views[k]) for k in mine], axis=0)
+        images = [look.pixels((int(h), int(w))) for look, (h, w) in zip(looks, least, strict=True)]
+        sizes = np.array([image.shape[1:] for image in images], np.int64)
+        if (sizes != np.array([look.size for look in looks])).any():
+            for k in mine:
+                records[k] = rescaled(records[k], self.recipe.views[k], sizes)
+        return images
 
     def _finish(self, draft: _Draft) -> Batch:
         """Render what is missing: transforms of the user's own draw from global generators, so only in this thread."""
@@ -160,13 +186,13 @@ class ViewLoader:
         out = torch.empty(len(images), 3, view.size, view.size, memory_format=self.memory_format)
         return render_batch(images, records, view, out)
 
-    def _read(self, number: int, epoch: int, position: int) -> tuple[int, Tensor]:
+    def _look(self, number: int, epoch: int, position: int) -> tuple[int, Look]:
         """The picture at one place of the epoch, or the next one that can be read, with its index."""
         source = self.sources[number]
         for index in self._candidates(number, epoch, position):
             if index not in source.skipped:
                 try:
-                    return index, source.image(index)
+                    return index, source.look(index)
                 except Unreadable:
                     continue
         raise Fault(

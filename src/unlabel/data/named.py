@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from unlabel.data.decode import DECODING, decode, decode_file, pixels, quiet
+from unlabel.data.decode import decode, decode_file, pixels
 from unlabel.data.folder import TEST_NAMES
+from unlabel.data.pillow import DECODING, quiet
 from unlabel.data.source import Source, Unreadable, digest
 from unlabel.errors import Fault, nearest
 

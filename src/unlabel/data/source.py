@@ -6,10 +6,14 @@ Labels are carried along for evaluation where a collection has them; nothing tha
 import hashlib
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
+
+SMALL = 256 * 256  # pixels: up to here a picture is always decoded whole, and may be kept so
 
 
 class Unreadable(Exception):
@@ -26,6 +30,24 @@ class Unreadable(Exception):
 
     def __str__(self) -> str:
         return f"{self.path}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Look:
+    """A picture whose size is known, and whose pixels may still have to be decoded.
+
+    size    (height, width)
+    pixels  uint8 [3, H, W] of at least the (height, width) it is given, or of `size` for None. A larger picture may
+            come smaller than it is. It may be shared: do not write into it. Raises Unreadable.
+    """
+
+    size: tuple[int, int]
+    pixels: Callable[[tuple[int, int] | None], Tensor]
+
+    @classmethod
+    def of(cls, image: Tensor) -> "Look":
+        """A picture that is decoded already."""
+        return cls((image.shape[1], image.shape[2]), lambda least: image)
 
 
 class Source(ABC):
@@ -57,11 +79,18 @@ class Source(ABC):
 
     @abstractmethod
     def image(self, i: int) -> Tensor:
-        """Picture i, uint8 [3, H, W]. It may be shared: do not write into it.
+        """Picture i, uint8 [3, H, W], channels apart or side by side in memory. It may be shared: do not write into it.
 
         Raises Unreadable, after noting it in `skipped`, when there is no such picture to be had.
         Threads may call it at the same time.
         """
+
+    def look(self, i: int) -> Look:
+        """Picture i, to be decoded when it is known how large it is needed; otherwise as `image`.
+
+        What a look's `pixels` raises is noted in `skipped` too.
+        """
+        return Look.of(self.image(i))
 
     @abstractmethod
     def path(self, i: int) -> str:
@@ -76,6 +105,25 @@ class Source(ABC):
         # The one that is kept is never raised: a traceback would keep the bytes of the file alive.
         self.skipped[i] = Unreadable(self.path(i), reason)
         return Unreadable(self.path(i), reason)
+
+    @contextmanager
+    def noting(self, i: int) -> Iterator[None]:
+        """Inside, that a picture cannot be read is noted as being picture i of this source."""
+        try:
+            yield
+        except Unreadable as unreadable:
+            raise self.refuse(i, unreadable.reason) from None
+
+    def watched(self, i: int, make: Callable[[], Look]) -> Look:
+        """The look that `make` returns, with failures noted, of making it and of its pixels."""
+        with self.noting(i):
+            look = make()
+
+        def pixels(least: tuple[int, int] | None) -> Tensor:
+            with self.noting(i):
+                return look.pixels(least)
+
+        return Look(look.size, pixels)
 
 
 class Subset(Source):
@@ -94,10 +142,12 @@ class Subset(Source):
 
     def image(self, i: int) -> Tensor:
         """Picture i of the subset; see `Source.image`."""
-        try:
+        with self.noting(i):
             return self.source.image(int(self.indices[i]))
-        except Unreadable as unreadable:
-            raise self.refuse(i, unreadable.reason) from None
+
+    def look(self, i: int) -> Look:
+        """Picture i of the subset; see `Source.look`."""
+        return self.watched(i, lambda: self.source.look(int(self.indices[i])))
 
     def path(self, i: int) -> str:
         """The name that picture i has in the whole source."""
@@ -109,16 +159,18 @@ class Subset(Source):
 
 
 class Cached(Source):
-    """Another source whose decoded pictures are kept in memory, first come, until `max_bytes` are full.
+    """Another source whose small pictures are kept in memory, decoded, first come, until `max_bytes` are full.
+
+    Those of more than `max_pixels` are decoded each time, and no larger than they are needed.
 
     Pictures are visited in a new random order each epoch, so throwing old ones out would gain nothing.
     """
 
-    def __init__(self, source: Source, max_bytes: int) -> None:
+    def __init__(self, source: Source, max_bytes: int, max_pixels: int = SMALL) -> None:
         super().__init__(source.name, source.labels, source.classes, source.factors)
         self.source = source
         self.skipped = source.skipped
-        self.max_bytes = max_bytes
+        self.max_bytes, self.max_pixels = max_bytes, max_pixels
         self.bytes = 0
         self._images: dict[int, Tensor] = {}
         self._lock = threading.Lock()
@@ -129,13 +181,23 @@ class Cached(Source):
     def image(self, i: int) -> Tensor:
         """Picture i, decoded at most once by each thread that asks before it is kept."""
         kept = self._images.get(i)
+        return self._keep(i, self.source.image(i)) if kept is None else kept
+
+    def look(self, i: int) -> Look:
+        """Picture i; large ones still to be decoded."""
+        kept = self._images.get(i)
         if kept is not None:
-            return kept
-        image = self.source.image(i)
-        with self._lock:
-            if i not in self._images and self.bytes + image.nbytes <= self.max_bytes:
-                self._images[i] = image
-                self.bytes += image.nbytes
+            return Look.of(kept)
+        look = self.source.look(i)
+        small = look.size[0] * look.size[1] <= self.max_pixels
+        return Look.of(self._keep(i, look.pixels(None))) if small else look
+
+    def _keep(self, i: int, image: Tensor) -> Tensor:
+        if image.shape[1] * image.shape[2] <= self.max_pixels:
+            with self._lock:
+                if i not in self._images and self.bytes + image.nbytes <= self.max_bytes:
+                    self._images[i] = image
+                    self.bytes += image.nbytes
         return image
 
     def path(self, i: int) -> str:

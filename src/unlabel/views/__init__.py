@@ -5,7 +5,7 @@ from unlabel.views.batched import prepare_renderer, render_batch
 from unlabel.views.named import NAMES, evaluation, named
 from unlabel.views.recipe import IMAGENET_MEAN, IMAGENET_STD, RandomMask, Recipe, View
 from unlabel.views.render import render
-from unlabel.views.sample import RECORD, boxes, sample, sample_masks
+from unlabel.views.sample import RECORD, boxes, least_sizes, rescaled, sample, sample_masks
 
 __all__ = [
     "IMAGENET_MEAN",
@@ -18,10 +18,12 @@ __all__ = [
     "View",
     "boxes",
     "evaluation",
+    "least_sizes",
     "named",
     "prepare_renderer",
     "render",
     "render_batch",
+    "rescaled",
     "sample",
     "sample_masks",
 ]

@@ -152,6 +152,30 @@ def boxes(record: np.ndarray, view: View) -> np.ndarray:
     return np.stack((record["top"] / H, record["left"] / W, record["height"] / H, record["width"] / W), axis=1)
 
 
+def least_sizes(record: np.ndarray, view: View) -> np.ndarray:
+    """(height, width) that images must have at least, so that no box is shown coarser than it is: int [B, 2]."""
+    size = np.stack((record["source_height"], record["source_width"]), axis=1)
+    if view.crop in ("random_resized", "centre"):
+        box = np.stack((record["height"], record["width"]), axis=1)
+        return np.minimum(-(-view.size * size // box), size)
+    frame = view.size if view.crop == "pad" else view.load_size
+    return np.minimum(np.full_like(size, frame), size)
+
+
+def rescaled(record: np.ndarray, view: View, sizes: np.ndarray) -> np.ndarray:
+    """The same boxes in images decoded at other `sizes` [B, 2] (height, width), to the nearest pixel."""
+    new = record.copy()
+    for k, (side, start, length) in enumerate((("height", "top", "height"), ("width", "left", "width"))):
+        old, extent = record[f"source_{side}"].astype(np.int64), sizes[:, k]
+        new[f"source_{side}"] = extent
+        if view.crop in ("random_resized", "centre"):
+            first, last = (np.rint(edge * extent / old).astype(np.int64) for edge in
+                           (record[start], record[start] + record[length]))  # fmt: skip
+            first = np.minimum(first, extent - 1)
+            new[start], new[length] = first, np.maximum(last - first, 1)
+    return new
+
+
 def sample_masks(mask: RandomMask, *, seed: int, epoch: int, indices: np.ndarray) -> np.ndarray:
     """Draw the masks of B images: bool [B, N], row-major over the grid, True = masked, `mask.masked` in each row.
 

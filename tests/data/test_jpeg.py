@@ -1,0 +1,150 @@
+"""Plain JPEGs through the turbo decoder: Pillow's pixels, smaller where that is enough, and never a guess."""
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn.datasets import load_sample_image
+from torch import Tensor
+
+from unlabel.data.decode import decode, look_at_file
+from unlabel.data.folder import Folder
+from unlabel.data.jpeg import plain_jpeg
+from unlabel.data.loader import ViewLoader
+from unlabel.data.source import Cached, Unreadable
+from unlabel.views import Recipe, View, boxes, named
+
+PHOTO = Image.fromarray(load_sample_image("china.jpg"))  # 640 x 427
+
+
+def encoded(picture: Image.Image = PHOTO, **options) -> bytes:
+    stream = io.BytesIO()
+    picture.save(stream, "JPEG", **{"quality": 90, **options})
+    return stream.getvalue()
+
+
+def turned(orientation: int) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return encoded(exif=exif)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize(
+    "options", [{}, {"quality": 30}, {"subsampling": 0}, {"progressive": True}, {"optimize": True}]
+)
+def test_pixels_are_pillows_to_the_bit(mode: str, options: dict) -> None:
+    data = encoded(PHOTO.convert(mode), **options)
+    jpeg = plain_jpeg(data)
+    want = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+    assert jpeg is not None and jpeg.size == (427, 640) and jpeg.mode == mode
+    assert np.array_equal(jpeg.pixels().permute(1, 2, 0).numpy(), want)
+
+
+def test_what_is_not_plain_is_left_to_pillow() -> None:
+    assert plain_jpeg(turned(1)) is not None
+    png = io.BytesIO()
+    PHOTO.save(png, "PNG")
+    for data in (
+        turned(6),
+        encoded(PHOTO.convert("CMYK")),
+        png.getvalue(),
+        b"",
+        b"\xff\xd8\xff",
+        b"\xff\xd8\xff" + b"x" * 99,
+    ):
+        assert plain_jpeg(data) is None
+    assert decode(io.BytesIO(turned(6)), "p").pixels.shape == (3, 640, 427)
+
+
+def test_a_cut_off_picture_is_refused_as_before() -> None:
+    data = encoded()[:20_000]
+    assert plain_jpeg(data).pixels() is None
+    with pytest.raises(Unreadable, match="truncated"):
+        decode(io.BytesIO(data), "p")
+
+
+@pytest.mark.parametrize(("least", "size"), [((200, 300), (214, 320)), ((214, 321), (427, 640)), ((50, 30), (54, 80))])
+def test_a_picture_comes_as_small_as_is_enough(least: tuple[int, int], size: tuple[int, int]) -> None:
+    small = plain_jpeg(encoded()).pixels(least)
+    assert small.shape[1:] == size
+    pillow = Image.open(io.BytesIO(encoded()))
+    pillow.draft("RGB", (size[1], size[0]))  # the same scaling, asked for in Pillow's way
+    assert np.array_equal(small.permute(1, 2, 0).numpy(), np.asarray(pillow))
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Eight JPEGs of 1,280 x 854 and a small one."""
+    folder = tmp_path_factory.mktemp("photographs")
+    large = PHOTO.resize((1280, 854))
+    for i in range(8):
+        (folder / f"{i}.jpg").write_bytes(encoded(large.rotate(20 * i)))
+    (folder / "9.jpg").write_bytes(encoded(PHOTO.resize((90, 60))))
+    return str(folder)
+
+
+def batches(source, recipe: Recipe, count: int = 2) -> list:
+    return list(ViewLoader([source], recipe, 4, seed=3, stop=count, threads=0))
+
+
+class Whole(Folder):
+    """The same pictures, never decoded smaller."""
+
+    def look(self, i: int):
+        return super(Folder, self).look(i)
+
+
+def test_views_of_pictures_decoded_smaller_are_the_same_views(photographs: str) -> None:
+    recipe = Recipe(
+        views=(View(size=32, scale=(0.3, 1.0), jitter=(0.4, 0.4, 0.4, 0.1)), View(size=24, scale=(0.5, 1.0)))
+    )
+    smaller = 0
+    for small, whole in zip(batches(Folder(photographs), recipe), batches(Whole(photographs), recipe), strict=True):
+        assert torch.equal(small.index, whole.index)
+        for view, x, y, mine, theirs in zip(
+            recipe.views, small.views, whole.views, small.records, whole.records, strict=True
+        ):
+            pixel = 1 / np.minimum(mine["source_height"], mine["source_width"])
+            assert (np.abs(boxes(mine, view) - boxes(theirs, view)).max(axis=1) <= pixel).all()
+            assert (x - y).abs().mean() * 0.225 * 255 < 6
+            smaller += int((mine["source_width"] < theirs["source_width"]).sum())
+            assert (mine["source_height"] * 1.01 >= view.size * mine["source_height"] / mine["height"]).all()
+    assert smaller > 8
+
+
+def test_keeping_small_pictures_changes_nothing(photographs: str) -> None:
+    """What is kept depends on what was asked for before; pixels must not, or a resumed run would differ."""
+    cached = Cached(Folder(photographs), 1 << 30)
+    for i in range(9):
+        cached.image(i)
+    assert set(cached._images) == {8}
+    for a, b in zip(batches(cached, named("mae", 32)), batches(Folder(photographs), named("mae", 32)), strict=True):
+        assert torch.equal(a.views[0], b.views[0])
+
+
+def test_damage_behind_a_sound_header_is_noted_and_its_place_taken(photographs: str, tmp_path) -> None:
+    for name in os.listdir(photographs):
+        data = Path(photographs, name).read_bytes()
+        (tmp_path / name).write_bytes(data[: len(data) // 2] if name == "3.jpg" else data)
+    source = Folder(tmp_path)
+    assert look_at_file(source.file(3), "3.jpg").size == (854, 1280)  # the header alone does not tell
+    seen = [int(i) for batch in batches(source, named("simclr", 32), 4) for i in batch.index]
+    assert 3 not in seen and list(source.skipped) == [3] and "truncated" in source.skipped[3].reason
+    again = Folder(tmp_path)
+    assert seen == [int(i) for batch in batches(again, named("simclr", 32), 4) for i in batch.index]
+
+
+def test_a_users_transform_gets_the_whole_picture(photographs: str) -> None:
+    sizes = []
+
+    def transform(image: Image.Image) -> Tensor:
+        sizes.append(image.size)
+        return torch.zeros(3, 8, 8)
+
+    batches(Folder(photographs), Recipe(views=(View(size=8, transform=transform), View(size=8))), 1)
+    assert {(1280, 854), (90, 60)} >= set(sizes) and (1280, 854) in sizes
