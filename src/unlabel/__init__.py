@@ -14,10 +14,34 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 __version__ = "0.1.0"
 
-__all__ = ["Result", "embed", "evaluate", "export", "load", "neighbors", "pretrain", "report", "translate"]
+__all__ = [
+    "Result",
+    "embed",
+    "evaluate",
+    "export",
+    "load",
+    "neighbors",
+    "pack",
+    "pretrain",
+    "report",
+    "translate",
+    "verify_pack",
+]
 
 if TYPE_CHECKING:
-    from unlabel.api import Result, embed, evaluate, export, load, neighbors, pretrain, report, translate
+    from unlabel.api import (
+        Result,
+        embed,
+        evaluate,
+        export,
+        load,
+        neighbors,
+        pack,
+        pretrain,
+        report,
+        translate,
+        verify_pack,
+    )
 
 
 def __getattr__(name: str) -> Any:

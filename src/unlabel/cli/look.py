@@ -1,9 +1,10 @@
-"""Commands that only look: methods, explain, scan."""
+"""Commands about methods and data: methods, explain, scan, pack."""
 
 import click
 from rich.table import Table
 
 from unlabel.cli import LOG, OUT, cli, example
+from unlabel.errors import Fault
 
 
 @cli.command(epilog=example("unlabel methods"))
@@ -58,3 +59,42 @@ def scan(folder: str, every: bool) -> None:
         task = bar.add_task("looking", total=None)
         found = look(folder, progress=lambda done, total: bar.update(task, completed=done, total=total))
     show(found, every=every)
+
+
+@cli.command(epilog=example("unlabel pack photos/ -o photos.pack --size 256", "unlabel pack --verify photos.pack"))
+@click.argument("data", metavar="DIR", required=False)
+@click.option("-o", "--out", metavar="FILE", help="The pack to write, or to go on with where packing was cut off.")
+@click.option(
+    "--size", default=256, show_default=True, help="Shorter side in pixels; smaller pictures stay as they are."
+)
+@click.option(
+    "--quality", default="90", show_default=True, help="Of the JPEGs in it, 1 to 100; raw: pixels as they are."
+)
+@click.option("--verify", metavar="FILE", help="Check every picture of a pack instead of writing one.")
+def pack(data: str | None, out: str | None, size: int, quality: str, verify: str | None) -> None:
+    """Put all pictures of a folder into one file, shrunk, from which training reads many times faster."""
+    from rich.progress import MofNCompleteColumn, Progress
+
+    from unlabel import api
+
+    if (verify is None) == (data is None) or (data is not None and out is None):
+        raise Fault(
+            "give a folder and a file (`unlabel pack DIR -o FILE.pack`), or a pack to check (--verify FILE.pack)"
+        )
+    if quality != "raw" and not quality.isdecimal():
+        raise Fault(f"--quality is a number from 1 to 100, or raw, not {quality}")
+    with Progress(
+        *Progress.get_default_columns(), MofNCompleteColumn(), console=LOG, disable=not LOG.is_terminal
+    ) as bar:
+        task = bar.add_task("packing" if data else "checking", total=None)
+        tell = lambda done, total: bar.update(task, completed=done, total=total)  # noqa: E731
+        if data is None or out is None:
+            count = api.verify_pack(str(verify), progress=tell)
+        else:
+            done = api.pack(data, out=out, size=size, quality=None if quality == "raw" else int(quality), progress=tell)
+    if data is None:
+        OUT.print(f"{verify}: {count:,} pictures, all as they were packed", highlight=False)
+        return
+    OUT.print(f"{out}: {done.pictures:,} pictures, {done.bytes / 1e6:,.1f} MB", highlight=False)
+    for unreadable in done.skipped:
+        OUT.print(f"left out: {unreadable}", highlight=False, markup=False)

@@ -2,6 +2,7 @@
 
 DIR                        a folder of pictures                               folder.py
 FILE.npz, FILE.npy         arrays of pictures, or of picture files            arrays.py
+FILE.pack                  pictures packed by `unlabel pack`                  pack.py
 shapes, shapes:20000       drawn shapes whose factors are known               shapes.py
 torchvision:NAME[@ROOT]    a data set of torchvision's, kept in ROOT          named.py
 hf:NAME[:COLUMN]           a data set of the Hugging Face Hub                 named.py
@@ -16,6 +17,7 @@ import numpy as np
 from unlabel.data.arrays import Arrays, array_has_test, open_array
 from unlabel.data.folder import Folder, check_folder, printable, splits
 from unlabel.data.named import HuggingFace, Torchvision, hf_has_test, torchvision_entry
+from unlabel.data.pack import SUFFIX, Pack
 from unlabel.data.source import Source
 from unlabel.errors import Fault
 
@@ -46,6 +48,10 @@ def open_source(spec: Spec, *, split: Split = "train") -> Source:
         return HuggingFace(_required(kind, rest), split)
     if kind == "array":
         return open_array(os.path.expanduser(os.fspath(spec)), split)
+    if kind == "pack":
+        if split == "test":
+            raise Fault(f"{spec} is a pack, which has no test split: pack the test pictures into a file of their own")
+        return Pack(os.path.expanduser(os.fspath(spec)))
     divided = splits(check_folder(spec, KINDS))
     if divided is None:
         if split == "test":
@@ -66,19 +72,23 @@ def has_test_split(spec: Spec) -> bool:
         return torchvision_entry(_required(kind, rest).partition("@")[0]).test is not None
     if kind == "hf":
         return hf_has_test(_required(kind, rest))
+    if kind == "pack":
+        return False
     if kind == "array":
         return array_has_test(os.path.expanduser(os.fspath(spec)))
     return splits(check_folder(spec, KINDS)) is not None
 
 
 def _parsed(spec: str | Path) -> tuple[str, str]:
-    """The kind of data ("array" and "folder" are paths), and what follows the colon."""
+    """The kind of data ("array", "pack" and "folder" are paths), and what follows the colon."""
     text = os.fspath(spec)
     kind, _, rest = text.partition(":")
     if isinstance(spec, str) and kind in KINDS:
         return kind, rest
     if text.lower().endswith((".npz", ".npy")) and not os.path.isdir(text):
         return "array", ""
+    if text.lower().endswith(SUFFIX) and not os.path.isdir(text):
+        return "pack", ""
     return "folder", ""
 
 
