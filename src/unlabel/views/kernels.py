@@ -8,13 +8,10 @@ Inner loops run over plain float32 arrays without branches, which is what the co
 All of it is in one file because numba keeps what it compiled until this file changes, whatever a function calls.
 """
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
-from numba import carray, njit
-from numba.core import cgutils, types
-from numba.extending import intrinsic
+from numba import carray
+
+from unlabel.views.compiled import bytes_at, compiled
 
 # Steps: those of the jitter as a record's `order` numbers them, then the others.
 BRIGHTNESS, CONTRAST, SATURATION, HUE, GREY, BLUR, SOLARISE = range(7)
@@ -23,31 +20,7 @@ BOX, PAD, LOAD = range(3)  # kinds of crop
 _BLOCK = 1024  # pixels that pass through several steps at a time, so that they stay in the nearest cache
 
 
-def _compiled(function: Callable[..., Any]) -> Any:
-    """`function`, compiled when first called; kept on disk where there is a place that can be written."""
-    # Divisions by zero and infinities stay as IEEE has them; sums may be reordered.
-    options: dict[str, Any] = {
-        "nogil": True,
-        "error_model": "numpy",
-        "fastmath": {"nnan", "nsz", "contract", "reassoc"},
-    }
-    try:
-        return njit(cache=True, **options)(function)
-    except RuntimeError:
-        return njit(**options)(function)
-
-
-@intrinsic
-def _pointer(typingctx, address):
-    """An address as a pointer, for the bytes of tensors that live outside of numba."""
-
-    def generate(context, builder, signature, arguments):
-        return builder.inttoptr(arguments[0], cgutils.voidptr_t)
-
-    return types.voidptr(address), generate
-
-
-@_compiled
+@compiled
 def _reflected(i: int, n: int) -> int:
     """Position i of a row of n that is mirrored beyond both ends, the ends themselves not repeated."""
     if i < 0:
@@ -55,13 +28,13 @@ def _reflected(i: int, n: int) -> int:
     return 2 * (n - 1) - i if i >= n else i
 
 
-@_compiled
-def _plan(start, length, frame, offset, reflect, mirrored, side, cubic):
+@compiled
+def _plan(start, length, frame, offset, reflect, mirrored, side, cubic, total_weight):
     """Which source pixels each of `side` output pixels is made of: (first [side], count [side], weight [side, taps]).
 
     Source pixels start .. start + length - 1 are resized to `frame` pixels, of which the output shows `side` from
     `offset` on. The filter widens where the box shrinks (antialiasing), sees nothing outside of the box, and is
-    normalised over what it sees; the rounding of its ends is torch's.
+    normalised over what it sees, to `total_weight`; the rounding of its ends is torch's.
     """
     scale = length / frame
     widen = max(scale, 1.0)
@@ -95,23 +68,23 @@ def _plan(start, length, frame, offset, reflect, mirrored, side, cubic):
             high -= 1
         first[i], count[i] = start + low, high - low
         for j in range(high - low):
-            weight[i, j] /= total
+            weight[i, j] *= total_weight / total
     return first, count, weight
 
 
-@_compiled
+@compiled
 def _mix(target, n, a, b, wa, wb):
     for j in range(n):
         target[j] = wa * a[j] + wb * b[j]
 
 
-@_compiled
+@compiled
 def _add(target, n, a, b, wa, wb):
     for j in range(n):
         target[j] += wa * a[j] + wb * b[j]
 
 
-@_compiled
+@compiled
 def _sum_rows(target, n, source, origin, stride, taps, weight):
     """target[j] = sum_k weight[k] source[origin + k stride + j], for j < n."""
     if taps == 1:
@@ -133,7 +106,7 @@ def _sum_rows(target, n, source, origin, stride, taps, weight):
             target[j] += w * row[j]
 
 
-@_compiled
+@compiled
 def _gather(target, source, origin, step, first, count, weight):
     """target[i] = sum_k weight[i, k] source[origin + (first[i] + k) step]."""
     for i in range(len(first)):
@@ -144,7 +117,7 @@ def _gather(target, source, origin, step, first, count, weight):
         target[i] = total
 
 
-@_compiled
+@compiled
 def _resized(x, source, plane, line, step, rows, columns):
     """Fill x [C, S, S] from the bytes `source`, whose value (c, y, x) lies at c plane + y line + x step.
 
@@ -182,25 +155,25 @@ def _resized(x, source, plane, line, step, rows, columns):
                 _gather(x[c, i], row, -left, 1, c_first, c_count, c_weight)
 
 
-@_compiled
+@compiled
 def _clip(v):
     v = v if v > np.float32(0.0) else np.float32(0.0)
     return v if v < np.float32(1.0) else np.float32(1.0)
 
 
-@_compiled
+@compiled
 def _luma(r, g, b):
     """The grey value of ITU-R BT.601, to the digits that torchvision uses."""
     return np.float32(0.2989) * r + np.float32(0.587) * g + np.float32(0.114) * b
 
 
-@_compiled
+@compiled
 def _scale(x, factor, shift):
     for j in range(len(x)):
         x[j] = _clip(x[j] * factor + shift)
 
 
-@_compiled
+@compiled
 def _saturation(r, g, b, factor):
     rest = np.float32(1.0) - factor
     for j in range(len(r)):
@@ -210,12 +183,12 @@ def _saturation(r, g, b, factor):
         b[j] = _clip(b[j] * factor + grey)
 
 
-@_compiled
+@compiled
 def _hat(h, centre, sign, height):
     return _clip(sign * abs(h - np.float32(centre)) + np.float32(height))
 
 
-@_compiled
+@compiled
 def _hue(r, g, b, shift):
     """Turn the colour circle by `shift` in [-1/2, 1/2] turns, keeping each pixel's largest and smallest channel.
 
@@ -242,7 +215,7 @@ def _hue(r, g, b, shift):
         b[j] = low + span * _hat(h, 4.0, np.float32(-1.0), 2.0)
 
 
-@_compiled
+@compiled
 def _grey(r, g, b):
     for j in range(len(r)):
         grey = _luma(r[j], g[j], b[j])
@@ -251,14 +224,14 @@ def _grey(r, g, b):
         b[j] = grey
 
 
-@_compiled
+@compiled
 def _solarise(x):
     for j in range(len(x)):
         other = np.float32(1.0) - x[j]
         x[j] = x[j] if x[j] < other else other
 
 
-@_compiled
+@compiled
 def _mean_luma(x):
     """The mean grey value of x [3, P]."""
     total = 0.0
@@ -271,7 +244,7 @@ def _mean_luma(x):
     return np.float32(total / x.shape[1])
 
 
-@_compiled
+@compiled
 def _blurred(x, side, sigma, radius):
     """Gaussian blur of x [C, S * S] in place, reflecting at the border."""
     taps = np.empty(radius + 1, np.float32)
@@ -308,7 +281,7 @@ def _blurred(x, side, sigma, radius):
                      taps[k], taps[k])  # fmt: skip
 
 
-@_compiled
+@compiled
 def _block(x, low, high, codes, values, begin, end):
     """Steps begin .. end - 1 on pixels low .. high - 1 of x [C, P]; each needs nothing but the pixel itself."""
     for s in range(begin, end):
@@ -328,7 +301,7 @@ def _block(x, low, high, codes, values, begin, end):
                 _solarise(x[c, low:high])
 
 
-@_compiled
+@compiled
 def _steps(x, side, codes, values, count, radius):
     """All steps on x [C, P]. Contrast needs the mean of the whole picture and blur its neighbourhood: there a stretch
     of pointwise steps ends, within which pixels pass through the steps block by block.
@@ -350,7 +323,7 @@ def _steps(x, side, codes, values, count, radius):
         begin = end
 
 
-@_compiled
+@compiled
 def render_all(addresses, layout, records, how, order, mean, std, out, strides):
     """Render B images.
 
@@ -371,15 +344,17 @@ def render_all(addresses, layout, records, how, order, mean, std, out, strides):
         plane, line, step = layout[n, 0], layout[n, 1], layout[n, 2]
         height, width = record.source_height, record.source_width
         size = (channels - 1) * plane + (height - 1) * line + (width - 1) * step + 1
-        source = carray(_pointer(addresses[n]), (size,), np.uint8)
+        source = carray(bytes_at(addresses[n]), (size,), np.uint8)
         if kind == BOX:
-            rows = _plan(record.top, record.height, side, 0, False, False, side, cubic)
-            columns = _plan(record.left, record.width, side, 0, False, record.flip, side, cubic)
+            rows = _plan(record.top, record.height, side, 0, False, False, side, cubic, 1.0)
+            columns = _plan(record.left, record.width, side, 0, False, record.flip, side, cubic, 1 / 255)
         else:
-            rows = _plan(0, height, frame, record.top, kind == PAD, False, side, cubic)
-            columns = _plan(0, width, frame, record.left, kind == PAD, record.flip, side, cubic)
+            rows = _plan(0, height, frame, record.top, kind == PAD, False, side, cubic, 1.0)
+            columns = _plan(0, width, frame, record.left, kind == PAD, record.flip, side, cubic, 1 / 255)
         _resized(x.reshape(channels, side, side), source, plane, line, step, rows, columns)
-        _to_unit(x, cubic)
+        if cubic:  # which overshoots at edges
+            for c in range(channels):
+                _scale(x[c], np.float32(1.0), np.float32(0.0))
         count = _drawn_steps(record, order, codes, values)
         _steps(x, side, codes, values, count, radius)
         for c in range(channels):
@@ -389,18 +364,7 @@ def render_all(addresses, layout, records, how, order, mean, std, out, strides):
             _store(x[c], side, out, first, strides[2], strides[3], factor, shift)
 
 
-@_compiled
-def _to_unit(x, clipped):
-    """From [0, 255] to [0, 1]; bicubic resizing overshoots at edges and is clipped."""
-    for c in range(x.shape[0]):
-        row = x[c]
-        for j in range(len(row)):
-            row[j] *= np.float32(1.0 / 255.0)
-        if clipped:
-            _scale(row, np.float32(1.0), np.float32(0.0))
-
-
-@_compiled
+@compiled
 def _drawn_steps(record, order, codes, values):
     """Write down the steps that this record takes, in order, and their numbers; returns how many they are."""
     count = 0
@@ -421,7 +385,7 @@ def _drawn_steps(record, order, codes, values):
     return count
 
 
-@_compiled
+@compiled
 def _store(row, side, out, first, line, step, factor, shift):
     """Write one channel, normalised, into the batch."""
     for y in range(side):
