@@ -14,6 +14,7 @@ from rich.console import Console
 from unlabel.data.loader import ViewLoader
 from unlabel.data.source import Source
 from unlabel.engine import checkpoint
+from unlabel.engine.attention import use_explicit_attention
 from unlabel.engine.callbacks import Beside, Enough, Signals, Stopwatch, quiet_lightning
 from unlabel.engine.folder import RunFolder
 from unlabel.engine.job import Job, build_method, recipe
@@ -60,6 +61,8 @@ def prepare(job: Job) -> Method:
     method = build_method(job)
     if job.settings.channels_last:
         method = method.to(memory_format=torch.channels_last)
+    if job.settings.explicit_attention:
+        use_explicit_attention(method)
     return method
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from unlabel import methods
+from unlabel.engine.attention import explicit_is_faster
 from unlabel.engine.machine import Settings, settings
 from unlabel.engine.options import Options, chosen_views, hyperparameters, needs_backbone
 from unlabel.engine.run import Run
@@ -95,6 +96,7 @@ def decide(options: Options, start: Mapping[str, Any], sources: Sources) -> Job:
     run = replace(run, size=run.size or image_size(sources.training[0]))
     spec = _backbone(run, method) if needs_backbone(method) else None
     choice = settings(run.device, run.precision, run.channels_last, cnn=spec is None or "vit" not in spec.timm)
+    choice = _with_attention(choice, spec)
     run = replace(
         run,
         backbone=spec.name if spec else "auto",
@@ -115,6 +117,15 @@ def decide(options: Options, start: Mapping[str, Any], sources: Sources) -> Job:
         updates_per_epoch=per_epoch,
         updates=updates,
     )
+
+
+def _with_attention(choice: Settings, spec: backbones.Spec | None) -> Settings:
+    """The settings with the form of attention that is faster here; accelerators have fused kernels for every length."""
+    shape = backbones.attention_shape(spec) if spec is not None and choice.device == "cpu" else None
+    if shape is None or not explicit_is_faster(*shape, bf16=choice.precision == "bf16"):
+        return choice
+    reasons = (*choice.reasons, "attention written out: faster here than the fused kernel")
+    return replace(choice, explicit_attention=True, reasons=reasons)
 
 
 def _backbone(run: Run, method: type[methods.Method]) -> backbones.Spec:

@@ -25,6 +25,7 @@ class Settings:
     precision: Precision
     channels_last: bool
     reasons: tuple[str, ...]
+    explicit_attention: bool = False
 
     def as_dict(self) -> dict[str, object]:
         """Plain values for run.json."""
@@ -80,6 +81,16 @@ def keep_freed_memory() -> None:
         mallopt(_MALLOC_TRIM_THRESHOLD, 2**31 - 1)
 
 
+def processor() -> str:
+    """The name of the processor, as the system has it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
 def peak_memory_mb() -> float:
     """The most memory this process has used so far, in MB (on CUDA: of the device)."""
     if torch.cuda.is_available():
@@ -99,7 +110,7 @@ def machine() -> dict[str, object]:
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
         "system": platform.platform(),
-        "processor": platform.machine(),
+        "processor": processor(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "cores": os.cpu_count(),
         "torch_threads": torch.get_num_threads(),

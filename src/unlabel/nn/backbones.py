@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeGuard
 
 import timm
 import torch
-from timm.layers import BlurPool2d
+from timm.layers import Attention, BlurPool2d
 from timm.models import ResNet, VisionTransformer, VisionTransformerDistilled
 from torch import Tensor, nn
 
@@ -308,3 +308,13 @@ def _shrinking(model: nn.Module, size: int) -> dict[str, int]:
 
 def _stride(layer: Any) -> int:
     return layer.stride if isinstance(layer.stride, int) else layer.stride[0]
+
+
+def attention_shape(spec: Spec) -> tuple[int, int, int] | None:
+    """(width, heads, tokens) of a plain vision transformer's attention; None for other networks. Builds nothing."""
+    with torch.device("meta"):
+        model = timm.create_model(spec.timm, pretrained=False, **spec.kwargs)
+    first = next((part for part in model.modules() if isinstance(part, Attention)), None)
+    if not is_vit(model) or first is None:
+        return None
+    return model.embed_dim, first.num_heads, model.num_prefix_tokens + int(model.patch_embed.num_patches)
