@@ -75,7 +75,14 @@ def _render(images: Sequence[Tensor], records: np.ndarray, view: View, out: Tens
         np.array(view.std),
         flat.view(-1).numpy(),
         out.stride(),
+        np.empty(_scratch(images, view, out.shape[1]), np.float32),
     )
+
+
+def _scratch(images: Sequence[Tensor], view: View, channels: int) -> int:
+    """How many numbers rendering needs room for: a view, and a blurred channel or a row of the largest image."""
+    blurred = view.size * (view.size + view.blur_kernel - 1)
+    return channels * view.size**2 + max(blurred, channels * max(image.shape[2] for image in images))
 
 
 def _in_rows(image: Tensor) -> bool:

@@ -1,15 +1,22 @@
 """How our numba functions are compiled."""
 
 from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 from numba import njit
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+_FILES = [Path(__file__).with_name(name) for name in ("compiled.py", "kernels.py", "resizing.py")]
+_DIGEST = sha256(b"".join(file.read_bytes() for file in _FILES)).hexdigest()[:12]
+
 
 def compiled(function: Callable[..., Any]) -> Any:
     """`function`, compiled when first called; kept on disk where there is a place that can be written."""
+    # numba looks whether a function's own file changed, not those of the functions it calls; its name it does look at.
+    function.__qualname__ += f"_{_DIGEST}"
     # Divisions by zero and infinities stay as IEEE has them; sums may be reordered.
     options: dict[str, Any] = {
         "nogil": True,

@@ -5,154 +5,19 @@ it there, and the last one writes it, normalised, into its place in the batch. n
 it runs on, once, and keeps it on disk; it runs without Python's lock, so that threads draw views beside the step.
 
 Inner loops run over plain float32 arrays without branches, which is what the compiler turns into vector instructions.
-All of it is in one file because numba keeps what it compiled until this file changes, whatever a function calls.
 """
 
 import numpy as np
 from numba import carray
 
 from unlabel.views.compiled import bytes_at, compiled
+from unlabel.views.resizing import plan, reflected, resized
 
 # Steps: those of the jitter as a record's `order` numbers them, then the others.
 BRIGHTNESS, CONTRAST, SATURATION, HUE, GREY, BLUR, SOLARISE = range(7)
 JITTER = 7  # stands for the four jitter steps in their drawn order
 BOX, PAD, LOAD = range(3)  # kinds of crop
 _BLOCK = 1024  # pixels that pass through several steps at a time, so that they stay in the nearest cache
-
-
-@compiled
-def _reflected(i: int, n: int) -> int:
-    """Position i of a row of n that is mirrored beyond both ends, the ends themselves not repeated."""
-    if i < 0:
-        i = -i
-    return 2 * (n - 1) - i if i >= n else i
-
-
-@compiled
-def _plan(start, length, frame, offset, reflect, mirrored, side, cubic, total_weight):
-    """Which source pixels each of `side` output pixels is made of: (first [side], count [side], weight [side, taps]).
-
-    Source pixels start .. start + length - 1 are resized to `frame` pixels, of which the output shows `side` from
-    `offset` on. The filter widens where the box shrinks (antialiasing), sees nothing outside of the box, and is
-    normalised over what it sees, to `total_weight`; the rounding of its ends is torch's.
-    """
-    scale = length / frame
-    widen = max(scale, 1.0)
-    support = (2.0 if cubic else 1.0) * widen
-    first = np.empty(side, np.int64)
-    count = np.empty(side, np.int64)
-    weight = np.empty((side, int(2 * support) + 2), np.float32)
-    for i in range(side):
-        place = offset + (side - 1 - i if mirrored else i)
-        if reflect:
-            place = _reflected(place, frame)
-        centre = (place + 0.5) * scale
-        low = max(int(centre - support + 0.5), 0)
-        high = min(int(centre + support + 0.5), length)
-        total = 0.0
-        for j in range(low, high):
-            d = abs(j - centre + 0.5) / widen
-            if cubic:
-                w = (
-                    (1.5 * d - 2.5) * d * d + 1.0
-                    if d < 1.0
-                    else ((2.5 - 0.5 * d) * d - 4.0) * d + 2.0
-                    if d < 2.0
-                    else 0.0
-                )
-            else:
-                w = 1.0 - d if d < 1.0 else 0.0
-            weight[i, j - low] = w
-            total += w
-        while high - low > 1 and weight[i, high - low - 1] == 0.0:
-            high -= 1
-        first[i], count[i] = start + low, high - low
-        for j in range(high - low):
-            weight[i, j] *= total_weight / total
-    return first, count, weight
-
-
-@compiled
-def _mix(target, n, a, b, wa, wb):
-    for j in range(n):
-        target[j] = wa * a[j] + wb * b[j]
-
-
-@compiled
-def _add(target, n, a, b, wa, wb):
-    for j in range(n):
-        target[j] += wa * a[j] + wb * b[j]
-
-
-@compiled
-def _sum_rows(target, n, source, origin, stride, taps, weight):
-    """target[j] = sum_k weight[k] source[origin + k stride + j], for j < n."""
-    if taps == 1:
-        row = source[origin : origin + n]
-        w = weight[0]
-        for j in range(n):
-            target[j] = w * row[j]
-        return
-    at = origin + stride
-    _mix(target, n, source[origin : origin + n], source[at : at + n], weight[0], weight[1])
-    for k in range(2, taps - 1, 2):
-        at = origin + k * stride
-        _add(target, n, source[at : at + n], source[at + stride : at + stride + n], weight[k], weight[k + 1])
-    if taps % 2:
-        at = origin + (taps - 1) * stride
-        row = source[at : at + n]
-        w = weight[taps - 1]
-        for j in range(n):
-            target[j] += w * row[j]
-
-
-@compiled
-def _gather(target, source, origin, step, first, count, weight):
-    """target[i] = sum_k weight[i, k] source[origin + (first[i] + k) step]."""
-    for i in range(len(first)):
-        at = origin + first[i] * step
-        total = np.float32(0.0)
-        for k in range(count[i]):
-            total += weight[i, k] * source[at + k * step]
-        target[i] = total
-
-
-@compiled
-def _resized(x, source, plane, line, step, rows, columns):
-    """Fill x [C, S, S] from the bytes `source`, whose value (c, y, x) lies at c plane + y line + x step.
-
-    Along the columns first where the box is lower than the result, else along the rows first: fewer sums.
-    """
-    channels, side = x.shape[0], x.shape[1]
-    r_first, r_count, r_weight = rows
-    c_first, c_count, c_weight = columns
-    top, bottom = r_first[0], r_first[0] + r_count[0]
-    left, right = c_first[0], c_first[0] + c_count[0]
-    for i in range(1, side):
-        top, bottom = min(top, r_first[i]), max(bottom, r_first[i] + r_count[i])
-        left, right = min(left, c_first[i]), max(right, c_first[i] + c_count[i])
-    if bottom - top <= side:
-        narrow = np.empty((bottom - top) * side, np.float32)
-        for c in range(channels):
-            for y in range(top, bottom):
-                row = narrow[(y - top) * side : (y - top + 1) * side]
-                _gather(row, source, c * plane + y * line, step, c_first, c_count, c_weight)
-            for i in range(side):
-                _sum_rows(x[c, i], side, narrow, (r_first[i] - top) * side, side, r_count[i], r_weight[i])
-        return
-    # One run holds a row of the box: of all channels where they lie side by side, of one where they lie apart.
-    together = step > 1
-    run = (right - left) * step if together else right - left
-    row = np.empty(run, np.float32)
-    for i in range(side):
-        if together:
-            _sum_rows(row, run, source, r_first[i] * line + left * step, line, r_count[i], r_weight[i])
-            for c in range(channels):
-                _gather(x[c, i], row, c * plane - left * step, step, c_first, c_count, c_weight)
-        else:
-            for c in range(channels):
-                _sum_rows(row, run, source, c * plane + r_first[i] * line + left, line, r_count[i], r_weight[i])
-                _gather(x[c, i], row, -left, 1, c_first, c_count, c_weight)
 
 
 @compiled
@@ -245,40 +110,47 @@ def _mean_luma(x):
 
 
 @compiled
-def _blurred(x, side, sigma, radius):
+def _blurred(x, side, sigma, radius, space):
     """Gaussian blur of x [C, S * S] in place, reflecting at the border."""
     taps = np.empty(radius + 1, np.float32)
     total = 0.0
     for k in range(radius + 1):
-        value = np.exp(-0.5 * (k / sigma) ** 2)
-        taps[k] = value
-        total += value if k == 0 else 2.0 * value
+        taps[k] = np.exp(-0.5 * (k / sigma) ** 2)
+        total += taps[k] if k == 0 else 2.0 * taps[k]
     for k in range(radius + 1):
         taps[k] /= total
-    middle = np.empty((side, side), np.float32)
-    wide = np.empty(side + 2 * radius, np.float32)
+    # Down the columns into `middle`, whose rows are `radius` wider on both sides; across them back into x.
+    width = side + 2 * radius
+    middle = space[: side * width]
     for c in range(x.shape[0]):
-        picture = x[c].reshape(side, side)
+        picture = x[c]
         for y in range(side):
-            target, row = middle[y], picture[y]
-            w = taps[0]
-            for j in range(side):
-                target[j] = w * row[j]
+            target = middle[y * width + radius : y * width + radius + side]
+            _weighted(target, picture[y * side : (y + 1) * side], taps[0])
             for k in range(1, radius + 1):
-                _add(target, side, picture[_reflected(y - k, side)], picture[_reflected(y + k, side)], taps[k], taps[k])
+                above, below = reflected(y - k, side) * side, reflected(y + k, side) * side
+                _add_pair(target, picture[above : above + side], picture[below : below + side], taps[k])
         for y in range(side):
-            target, row = picture[y], middle[y]
-            wide[radius : radius + side] = row
+            row = middle[y * width : (y + 1) * width]
             for k in range(1, radius + 1):
-                wide[radius - k] = row[_reflected(-k, side)]
-                wide[radius + side - 1 + k] = row[_reflected(side - 1 + k, side)]
-            centre = wide[radius : radius + side]
-            w = taps[0]
-            for j in range(side):
-                target[j] = w * centre[j]
+                row[radius - k] = row[radius + reflected(-k, side)]
+                row[radius + side - 1 + k] = row[radius + reflected(side - 1 + k, side)]
+            target = picture[y * side : (y + 1) * side]
+            _weighted(target, row[radius : radius + side], taps[0])
             for k in range(1, radius + 1):
-                _add(target, side, wide[radius - k : radius - k + side], wide[radius + k : radius + k + side],
-                     taps[k], taps[k])  # fmt: skip
+                _add_pair(target, row[radius - k : radius - k + side], row[radius + k : radius + k + side], taps[k])
+
+
+@compiled
+def _weighted(target, a, w):
+    for j in range(len(target)):
+        target[j] = w * a[j]
+
+
+@compiled
+def _add_pair(target, a, b, w):
+    for j in range(len(target)):
+        target[j] += w * (a[j] + b[j])
 
 
 @compiled
@@ -302,7 +174,7 @@ def _block(x, low, high, codes, values, begin, end):
 
 
 @compiled
-def _steps(x, side, codes, values, count, radius):
+def _steps(x, side, codes, values, count, radius, space):
     """All steps on x [C, P]. Contrast needs the mean of the whole picture and blur its neighbourhood: there a stretch
     of pointwise steps ends, within which pixels pass through the steps block by block.
     """
@@ -310,7 +182,7 @@ def _steps(x, side, codes, values, count, radius):
     begin = 0
     while begin < count:
         if codes[begin] == BLUR:
-            _blurred(x, side, values[begin], radius)
+            _blurred(x, side, values[begin], radius, space)
             begin += 1
             continue
         if codes[begin] == CONTRAST:
@@ -324,7 +196,7 @@ def _steps(x, side, codes, values, count, radius):
 
 
 @compiled
-def render_all(addresses, layout, records, how, order, mean, std, out, strides):
+def render_all(addresses, layout, records, how, order, mean, std, out, strides, scratch):
     """Render B images.
 
     addresses  [B] of the first bytes of the decoded images
@@ -334,9 +206,13 @@ def render_all(addresses, layout, records, how, order, mean, std, out, strides):
     order      steps of the view after the crop
     mean, std  [C]
     out        flat float32 memory of the batch; its value (n, c, y, x) lies at the sum of each times its `strides`
+    scratch    float32 [C S S + (S + 2 radius) S and at least the longest row of an image]
     """
     kind, frame, cubic, radius, side, channels = how
-    x = np.empty((channels, side * side), np.float32)
+    # Addressed like the images and not as an array: numba counts references to the parts of arrays, atomically.
+    memory = carray(bytes_at(scratch.ctypes.data), (len(scratch),), np.float32)
+    x = memory[: channels * side * side].reshape(channels, side * side)
+    space = memory[channels * side * side :]
     codes = np.empty(8, np.int64)
     values = np.empty(16, np.float32)  # a step's number, and 8 further on what contrast adds
     for n in range(len(records)):
@@ -346,17 +222,17 @@ def render_all(addresses, layout, records, how, order, mean, std, out, strides):
         size = (channels - 1) * plane + (height - 1) * line + (width - 1) * step + 1
         source = carray(bytes_at(addresses[n]), (size,), np.uint8)
         if kind == BOX:
-            rows = _plan(record.top, record.height, side, 0, False, False, side, cubic, 1.0)
-            columns = _plan(record.left, record.width, side, 0, False, record.flip, side, cubic, 1 / 255)
+            rows = plan(record.top, record.height, side, 0, False, False, side, cubic, 1.0)
+            columns = plan(record.left, record.width, side, 0, False, record.flip, side, cubic, 1 / 255)
         else:
-            rows = _plan(0, height, frame, record.top, kind == PAD, False, side, cubic, 1.0)
-            columns = _plan(0, width, frame, record.left, kind == PAD, record.flip, side, cubic, 1 / 255)
-        _resized(x.reshape(channels, side, side), source, plane, line, step, rows, columns)
+            rows = plan(0, height, frame, record.top, kind == PAD, False, side, cubic, 1.0)
+            columns = plan(0, width, frame, record.left, kind == PAD, record.flip, side, cubic, 1 / 255)
+        resized(x.reshape(channels, side, side), source, plane, line, step, rows, columns, space)
         if cubic:  # which overshoots at edges
             for c in range(channels):
                 _scale(x[c], np.float32(1.0), np.float32(0.0))
         count = _drawn_steps(record, order, codes, values)
-        _steps(x, side, codes, values, count, radius)
+        _steps(x, side, codes, values, count, radius, space)
         for c in range(channels):
             factor = np.float32(1.0 / std[c])
             shift = np.float32(-mean[c] / std[c])
