@@ -20,7 +20,7 @@ def small(count: int, side: int = 32) -> np.ndarray:
 
 
 def jpegs(folder: Path, count: int) -> Path:
-    """`count` JPEGs of 500 x 375, the size and quality of a photograph in ImageNet, each another part of a photograph."""
+    """`count` JPEGs of 500 x 375 as ImageNet has them, each another part of a photograph."""
     draw = np.random.default_rng(0)
     photographs = [Image.fromarray(image) for image in load_sample_images().images]
     folder.mkdir(parents=True, exist_ok=True)
