@@ -43,6 +43,16 @@ def test_a_loss_that_is_no_number_stops_with_step_terms_and_checkpoint(tmp_path:
     assert "at update" in text and "loss = nan" in text and "last.ckpt" in text
 
 
+def test_evaluation_data_of_one_picture_does_not_stop_a_run(tmp_path: Path) -> None:
+    from PIL import Image
+
+    (tmp_path / "one").mkdir()
+    Image.new("RGB", (40, 40), "red").save(tmp_path / "one" / "a.png")
+    result = unlabel.pretrain("simclr", data="shapes:64", eval_data=str(tmp_path / "one"), batch_size=32,
+                              out=tmp_path / "run", **{**SHORT, "evaluate": True})  # fmt: skip
+    assert result.verdict.state == "too-short" and (tmp_path / "run" / "report.html").exists()
+
+
 def test_accumulated_batches_make_one_update(tmp_path: Path) -> None:
     unlabel.pretrain("simclr", data="shapes:128", batch_size=16, accumulate=4, out=tmp_path / "run", **SHORT)
     assert json.loads((tmp_path / "run" / "run.json").read_text())["updates"] == 2

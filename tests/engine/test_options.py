@@ -39,6 +39,8 @@ def test_combinations_that_exclude_each_other() -> None:
     assert "second folder" in faults("cut", data="shapes")[0]
     assert "data_b" in faults("simclr", data="shapes", data_b="shapes")[0]
     assert "own networks" in faults("cut", data="shapes", data_b="shapes", backbone="resnet18")[0]
+    assert "cannot accumulate" in faults("cut", data="shapes", data_b="shapes", accumulate=2)[0]
+    assert "2^63" in faults("simclr", data="shapes", seed=2**64)[0]
     assert "nesterov" in faults("simclr", data="shapes", optimiser="adam", nesterov="yes")[0]
 
 

@@ -1,0 +1,52 @@
+"""Readings: what they hold, that they repeat, and that training does not notice them."""
+
+import numpy as np
+import pytest
+import torch
+
+from tests.methods.toy import toy_method
+from unlabel.data.arrays import Arrays
+from unlabel.data.shapes import Shapes
+from unlabel.data.source import Subset, Unreadable
+from unlabel.engine.monitor import Monitor
+from unlabel.engine.sources import Sources
+from unlabel.views import evaluation
+
+
+def sources(queries: list[int], kind=Subset) -> Sources:
+    shapes = Shapes(60, split="train")
+    return Sources([shapes], Subset(shapes, range(40)), kind(shapes, queries), "")
+
+
+def test_a_reading_has_knn_and_the_shape_of_the_embeddings() -> None:
+    method = toy_method("simclr")
+    monitor = Monitor(sources(list(range(40, 60))), evaluation(32), "cpu")
+    state, generator = [p.clone() for p in method.state_dict().values() if torch.is_tensor(p)], torch.get_rng_state()
+    reading = monitor.read(method)
+    assert {"knn", "alignment", "uniformity", "effective_rank", "std", "images"} <= set(reading)
+    assert reading == monitor.read(method), "the same network gives the same numbers"
+    assert method.training and torch.equal(generator, torch.get_rng_state())
+    after = [p for p in method.state_dict().values() if torch.is_tensor(p)]
+    assert all(torch.equal(a, b) for a, b in zip(state, after, strict=True))
+
+
+def test_alignment_is_zero_only_where_views_agree() -> None:
+    method = toy_method("simclr")
+    flat = np.repeat(np.arange(0, 200, 10, dtype=np.uint8), 32 * 32 * 3).reshape(20, 32, 32, 3)  # all crops are equal
+    monitor = Monitor(Sources([], Arrays(flat), Arrays(flat), ""), evaluation(32), "cpu")
+    assert monitor.read(method)["alignment"] == pytest.approx(0, abs=1e-6)
+    assert Monitor(sources(list(range(40, 60))), evaluation(32), "cpu").read(method)["alignment"] > 1e-3
+
+
+class Broken(Subset):
+    """Only its first picture can be read."""
+
+    def image(self, i: int) -> torch.Tensor:
+        if i > 0:
+            raise Unreadable(self.path(i), "damaged")
+        return super().image(i)
+
+
+@pytest.mark.parametrize("queries", [sources([41]), sources([41, 42, 43], Broken)], ids=["one", "one readable"])
+def test_one_picture_has_no_spread_and_makes_no_reading(queries: Sources) -> None:
+    assert Monitor(queries, evaluation(32), "cpu").read(toy_method("simclr")) == {}
