@@ -84,7 +84,7 @@ def pretrain(words: tuple[str, ...]) -> None:
     result = api.pretrain(name, resume=resume, console=LOG, **options)
     if result.verdict is not None:
         OUT.print(f"[bold]{result.verdict.state}[/]: {result.verdict.sentence}", highlight=False)
-    OUT.print(f"report: {result.report or result.folder}", highlight=False)
+    OUT.print(f"report: {result.report}" if result.report else f"run folder: {result.folder}", highlight=False)
 
 
 def main() -> None:

@@ -3,7 +3,8 @@
 import time
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -12,6 +13,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 QUIET_SECONDS = 15.0
 
@@ -19,7 +21,8 @@ QUIET_SECONDS = 15.0
 class ProgressDisplay:
     """Shows update, loss, images a second, live kNN, effective rank and the verdict.
 
-    On a terminal it is one line that moves; elsewhere a line every 15 seconds.
+    On a terminal it is a bar with a line of facts below, for both do not fit beside each other; elsewhere a line
+    every 15 seconds.
     """
 
     def __init__(self, console: Console, total: int, done: int = 0) -> None:
@@ -27,27 +30,28 @@ class ProgressDisplay:
         self.total = total
         self.facts: dict[str, str] = {}
         self.last_line = time.monotonic()
-        self.bar: Progress | None = None
+        self.live: Live | None = None
         if console.is_terminal:
             self.bar = Progress(
                 TextColumn("[bold]training"), BarColumn(bar_width=None), MofNCompleteColumn(),
-                TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[facts]}"),
-                console=console,
+                TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), console=console, expand=True,
             )  # fmt: skip
-            self.task = self.bar.add_task("training", total=total, completed=done, facts="")
-            self.bar.start()
+            self.task = self.bar.add_task("training", total=total, completed=done)
+            self.live = Live(Group(self.bar, Text()), console=console, refresh_per_second=4)
+            self.live.start()
 
     def show(self, update: int, **facts: Any) -> None:
         """Take new facts (already worded) and show where training is."""
         self.facts |= {name: str(value) for name, value in facts.items()}
         words = " · ".join(f"{name} {value}" for name, value in self.facts.items())
-        if self.bar is not None:
-            self.bar.update(self.task, completed=update, facts=words)
+        if self.live is not None:
+            self.bar.update(self.task, completed=update)
+            self.live.update(Group(self.bar, Text(words, style="dim", no_wrap=True, overflow="ellipsis")))
         elif time.monotonic() - self.last_line >= QUIET_SECONDS or update == self.total:
             self.last_line = time.monotonic()
             self.console.print(f"update {update}/{self.total} · {words}", highlight=False, soft_wrap=True)
 
     def close(self) -> None:
         """Leave the terminal as it was."""
-        if self.bar is not None:
-            self.bar.stop()
+        if self.live is not None:
+            self.live.stop()
