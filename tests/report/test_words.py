@@ -26,4 +26,5 @@ def test_phrases() -> None:
     assert [counted(n, "file", "files") for n in (1, 3000)] == ["1 file", "3,000 files"]
     assert [listed(parts) for parts in ([], ["a"], ["a", "b"], ["a", "b", "c"])] == ["", "a", "a and b", "a, b and c"]
     assert title_of("random_walk-2") == "Random walk 2"
+    assert [short_name(s) for s in ("/data/cifar10/train", "/train", "./train")] == ["cifar10/train", "train", "train"]
     assert [short_name(s) for s in ("/data/cats", "hf:org/cats", "shapes:200")] == ["cats", "hf:org/cats", "shapes:200"]

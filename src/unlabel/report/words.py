@@ -86,8 +86,15 @@ def title_of(name: str) -> str:
 
 
 def short_name(spec: str) -> str:
-    """The last part of a path, the whole of anything else."""
-    return PurePath(spec).name or spec if "/" in spec and ":" not in spec else spec
+    """The last part of a path that tells something, with what follows it; the whole of anything else."""
+    if "/" not in spec or ":" in spec:
+        return spec
+    parts = [part for part in PurePath(spec).parts if part != PurePath(spec).anchor]
+    told = next((i for i in range(len(parts) - 1, -1, -1) if parts[i].lower() not in _COMMON), len(parts) - 1)
+    return "/".join(parts[max(told, 0) :]) or spec
+
+
+_COMMON = ("train", "test", "val", "valid", "validation", "images", "data")
 
 
 def chart_text(text: str) -> str:
