@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from unlabel.engine import progress
-from unlabel.engine.progress import ProgressDisplay
+from unlabel.engine.progress import ProgressDisplay, stages
 
 
 def shown(terminal: bool, width: int = 80) -> str:
@@ -36,3 +36,15 @@ def test_a_log_gets_a_line_now_and_then_and_at_the_end(monkeypatch: pytest.Monke
     assert [line.partition(" ·")[0] for line in shown(False).splitlines()] == [
         "update 20/40", "update 39/40", "update 40/40"
     ]  # fmt: skip
+
+
+def test_stages_after_training_are_shown_and_leave_nothing_behind() -> None:
+    for terminal in (True, False):
+        stream = io.StringIO()
+        with stages(Console(file=stream, force_terminal=terminal, width=80), "evaluating") as progress:
+            progress("queries", 0.4)
+            if terminal:
+                progress("memory", 0.9)
+        text = stream.getvalue()
+        assert "evaluating" in text
+        assert ("memory" in text) == terminal and ("\x1b[2K" in text) == terminal

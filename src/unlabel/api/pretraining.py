@@ -18,6 +18,7 @@ from unlabel.engine.folder import RunFolder, fresh, write_json
 from unlabel.engine.job import Job, build_method, decide, recipe
 from unlabel.engine.keep import load_backbone, load_method, note_skipped, save_backbone
 from unlabel.engine.machine import git_commit, machine, versions
+from unlabel.engine.progress import stages
 from unlabel.engine.run import Run
 from unlabel.engine.sources import Sources, image_size, open_sources
 from unlabel.errors import Fault
@@ -131,7 +132,7 @@ def _run(job: Job, sources: Sources, folder: RunFolder, console: Console, *, res
     _draw(job, method, sources, folder)
     if job.run.evaluate:
         begun = time.monotonic()
-        finish(job, method, sources, folder)
+        finish(job, method, sources, folder, console)
         console.print(f"evaluated in {time.monotonic() - begun:.0f} s", highlight=False)
     count = note_skipped(folder, sources.skipped())
     close_run(folder, count)
@@ -142,9 +143,10 @@ def _run(job: Job, sources: Sources, folder: RunFolder, console: Console, *, res
     return result_of(folder)
 
 
-def finish(job: Job, method: Method, sources: Sources, folder: RunFolder) -> None:
+def finish(job: Job, method: Method, sources: Sources, folder: RunFolder, console: Console) -> None:
     """Evaluate, and keep small pictures of what was evaluated for the report."""
-    shown = assess(job, method, sources, folder)
+    with stages(console, "evaluating") as progress:
+        shown = assess(job, method, sources, folder, progress)
     if shown:
         write_thumbnails((sources.queries.image(i) for i in shown), folder.artifacts)
 

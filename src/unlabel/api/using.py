@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from rich.console import Console
 from torch import Tensor, nn
 
 from unlabel.api.pretraining import Result, finish, result_of
@@ -17,10 +18,11 @@ from unlabel.engine.finish import write_embeddings
 from unlabel.engine.folder import RunFolder
 from unlabel.engine.job import recipe
 from unlabel.engine.keep import backbone_facts, load_backbone, load_method
+from unlabel.engine.progress import stages
 from unlabel.engine.run import Run
 from unlabel.engine.sources import open_sources
 from unlabel.errors import Fault, nearest
-from unlabel.evaluation.features import Features, extract
+from unlabel.evaluation.features import Features, extract_all
 from unlabel.evaluation.neighbours import neighbours
 from unlabel.methods import Translates
 from unlabel.report import write_report
@@ -33,15 +35,16 @@ def load(run: str | Path) -> nn.Module:
     return load_backbone(run)
 
 
-def evaluate(run: str | Path, *, data: str | None = None) -> Result:
+def evaluate(run: str | Path, *, data: str | None = None, console: Console | None = None) -> Result:
     """Evaluate a run's backbone (kNN, linear probe) on labelled images, against its controls; renews the report.
 
     data: the images; default: those the run was given. Labels are class folders, or those of the data set.
+    console: where progress is shown; default: standard error.
     """
     folder = RunFolder(run)
     job, method = load_method(run)
     chosen = job.run if data is None else Run(**{**vars(job.run), "eval_data": data})
-    finish(job, method, open_sources(chosen), folder)
+    finish(job, method, open_sources(chosen), folder, console or Console(stderr=True))
     write_report(folder.path)
     return result_of(folder)
 
@@ -52,10 +55,14 @@ def report(run: str | Path) -> Path:
     return write_report(Path(run))
 
 
-def _features(run: str | Path, source: Source) -> Features:
+def _features(run: str | Path, source: Source, console: Console | None) -> Features:
     """The backbone's features of all readable images of a source."""
     view = _view(RunFolder(run))
-    return extract(load_backbone(run), source, view, device=torch.device("cpu"))
+    with stages(console or Console(stderr=True), "embedding") as progress:
+        found = extract_all(
+            {"": load_backbone(run)}, source, view, progress=lambda share: progress(f"{len(source):,} images", share)
+        )
+    return found[""]
 
 
 def _view(folder: RunFolder) -> View:
@@ -63,19 +70,19 @@ def _view(folder: RunFolder) -> View:
     return evaluation(facts["size"], tuple(facts["mean"]), tuple(facts["std"]))
 
 
-def embed(run: str | Path, *, data: str, out: str | Path) -> int:
+def embed(run: str | Path, *, data: str, out: str | Path, console: Console | None = None) -> int:
     """Write path, label (-1 = unknown) and feature vector of every image of `data` to a parquet file.
 
     Returns how many images were embedded; files that cannot be read are left out.
     """
     source = open_source(data)
-    features = _features(run, source)
+    features = _features(run, source, console)
     write_embeddings(Path(out), features, source)
     return len(features.index)
 
 
 def neighbors(
-    run: str | Path, *, query: str | Path, data: str, out: str | Path, k: int = 10
+    run: str | Path, *, query: str | Path, data: str, out: str | Path, k: int = 10, console: Console | None = None
 ) -> list[tuple[str, float]]:
     """Find the k images of `data` nearest to the picture `query` and draw them with their cosine distances.
 
@@ -91,7 +98,7 @@ def neighbors(
     with torch.inference_mode():
         vector = load_backbone(run)(render(picture, record, view)[None])
     source = open_source(data)
-    features = _features(run, source)
+    features = _features(run, source, console)
     index, distance = neighbours(vector, features.vectors, min(k, len(features.index)))
     found = [(int(features.index[int(i)]), float(d)) for i, d in zip(index[0], distance[0], strict=True)]
     shown = [(_image(source.image(i)), d, source.path(i)) for i, d in found]

@@ -14,8 +14,7 @@ def evaluate(run: str, data: str | None) -> None:
     """Measure kNN and a linear probe against random weights and raw pixels."""
     from unlabel import api
 
-    LOG.print(f"evaluating {run} ...", highlight=False)
-    result = api.evaluate(run, data=data)
+    result = api.evaluate(run, data=data, console=LOG)
     _scores(result.evaluation or {})
     if result.verdict is not None:
         OUT.print(f"[bold]{result.verdict.state}[/]: {result.verdict.sentence}", highlight=False)
@@ -63,7 +62,7 @@ def embed(run: str, data: str, out: str) -> None:
     """Write one feature vector for every image."""
     from unlabel import api
 
-    count = api.embed(run, data=data, out=out)
+    count = api.embed(run, data=data, out=out, console=LOG)
     OUT.print(f"{count:,} images embedded: {out}", highlight=False)
 
 
@@ -84,7 +83,7 @@ def neighbors(run: str, query: str, data: str, out: str, k: int) -> None:
     """Find the images most like a picture."""
     from unlabel import api
 
-    for path, distance in api.neighbors(run, query=query, data=data, out=out, k=k):
+    for path, distance in api.neighbors(run, query=query, data=data, out=out, k=k, console=LOG):
         OUT.print(f"{distance:.4f}  {path}", highlight=False, markup=False)
     OUT.print(f"picture: {out}", highlight=False)
 

@@ -17,7 +17,7 @@ from unlabel.engine.job import Job
 from unlabel.engine.keep import evaluation_view
 from unlabel.engine.machine import peak_memory_mb
 from unlabel.engine.sources import Sources
-from unlabel.evaluation.evaluate import evaluate
+from unlabel.evaluation.evaluate import Progress, evaluate
 from unlabel.evaluation.features import Features, extract
 from unlabel.evaluation.protocol import Protocol
 from unlabel.evaluation.translation import evaluate_translation
@@ -44,7 +44,9 @@ def pictures(job: Job, method: Method, sources: Sources) -> tuple[Batch, dict[st
         return batch, method.picture(batch)
 
 
-def assess(job: Job, method: Method, sources: Sources, folder: RunFolder) -> list[int]:
+def assess(
+    job: Job, method: Method, sources: Sources, folder: RunFolder, progress: Progress | None = None
+) -> list[int]:
     """Evaluate a finished method against its controls; writes evaluation.json and embeddings.parquet.
 
     Returns the positions, among the queries, of the images in embeddings.parquet.
@@ -72,6 +74,7 @@ def assess(job: Job, method: Method, sources: Sources, folder: RunFolder) -> lis
         backbone_spec=job.backbone,
         device=device,
         protocol=protocol,
+        progress=progress,
     )
     features = _shown(method, sources.queries, view, device)
     write_embeddings(folder.embeddings, features, sources.queries)

@@ -1,6 +1,8 @@
 """What a person sees while training: a bar on a terminal, a line now and then in a log."""
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console, Group
@@ -9,6 +11,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -55,3 +58,19 @@ class ProgressDisplay:
         """Leave the terminal as it was."""
         if self.live is not None:
             self.live.stop()
+
+
+@contextmanager
+def stages(console: Console, what: str) -> Iterator[Callable[[str, float], None]]:
+    """Shows the stages of `what`, such as "evaluating": inside, call what this gives with a stage and its share done.
+
+    On a terminal it is a bar that goes away at the end; elsewhere one line at the start.
+    """
+    if not console.is_terminal:
+        console.print(f"{what} ...", highlight=False)
+        yield lambda stage, share: None
+        return
+    columns = (TextColumn("[bold]{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(what, total=1.0)
+        yield lambda stage, share: bar.update(task, description=f"{what}: {stage}", completed=share)
