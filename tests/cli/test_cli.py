@@ -2,19 +2,45 @@
 
 import subprocess
 import sys
-from pathlib import Path
+from collections.abc import Callable
+from typing import NamedTuple
 
 import pytest
 
+from unlabel.cli import main
 from unlabel.cli.arguments import parse
 
 
-def run(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "unlabel", *words], capture_output=True, text=True, cwd=cwd)
+class Done(NamedTuple):
+    """What a command left behind."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs `unlabel WORDS` in this process, which has imported everything already."""
+
+    def call(*words: str) -> Done:
+        monkeypatch.setattr(sys, "argv", ["unlabel", *words])
+        status = 0
+        try:
+            main()
+        except SystemExit as stop:
+            status = int(stop.code or 0)
+        return Done(status, *capsys.readouterr())
+
+    return call
 
 
 def test_wrong_options_end_with_status_2_and_every_fault() -> None:
-    done = run("pretrain", "simclr", "--data", "/does/not/exist", "--epohs", "3", "temprature=0.2")
+    words = ["pretrain", "simclr", "--data", "/does/not/exist", "--epohs", "3", "temprature=0.2"]
+    done = subprocess.run([sys.executable, "-m", "unlabel", *words], capture_output=True, text=True)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert "did you mean `epochs`" in done.stderr and "did you mean `temperature`" in done.stderr
 
@@ -34,13 +60,13 @@ def test_wrong_options_end_with_status_2_and_every_fault() -> None:
     ],
     ids=" ".join,
 )
-def test_mistakes_end_with_status_2_and_a_sentence(words: tuple[str, ...]) -> None:
+def test_mistakes_end_with_status_2_and_a_sentence(run: Run, words: tuple[str, ...]) -> None:
     done = run(*words)
     assert done.returncode == 2, done.stdout + done.stderr
     assert done.stderr.strip() and "Traceback" not in done.stderr
 
 
-def test_help_shows_an_example_for_every_command() -> None:
+def test_help_shows_an_example_for_every_command(run: Run) -> None:
     listed = run("--help").stdout
     for command in (
         "pretrain",
@@ -53,13 +79,14 @@ def test_help_shows_an_example_for_every_command() -> None:
         "methods",
         "explain",
         "scan",
+        "pack",
     ):
         assert command in listed
     for command in ("pretrain", "scan"):
         assert f"unlabel {command}" in run(command, "--help").stdout
 
 
-def test_methods_and_explain() -> None:
+def test_methods_and_explain(run: Run) -> None:
     listed = run("methods").stdout
     assert "simclr" in listed and "2002.05709" in listed
     told = run("explain", "dino").stdout
@@ -67,7 +94,7 @@ def test_methods_and_explain() -> None:
         assert word in told
 
 
-def test_scan_counts(shared_data) -> None:
+def test_scan_counts(run: Run, shared_data) -> None:
     done = run("scan", str(shared_data("hostile")))
     assert done.returncode == 0
     assert "cannot be read" in done.stdout and "truncated_50" in done.stdout
