@@ -51,11 +51,19 @@ def one_run(name: str, seed: int, chosen: dict[str, Any], runs: Path) -> Path:
     return folder
 
 
+def _place(path: str) -> str:
+    """The end of a path, which means something on other machines too."""
+    return "/".join(Path(path).parts[-3:])
+
+
 def record(name: str, chosen: dict[str, Any], folders: list[Path]) -> dict[str, Any]:
     """What the runs of one method showed: every seed's numbers, with protocol, length, machine and versions."""
     runs = [json.loads((folder / "run.json").read_text()) for folder in folders]
     evaluations = [json.loads((folder / "evaluation.json").read_text()) for folder in folders]
-    shown = {key: "/".join(Path(value).parts[-3:]) if "data" in key else value for key, value in chosen.items()}
+    shown = {key: _place(value) if "data" in key else value for key, value in chosen.items()}
+    protocol = evaluations[0].get("protocol") or (evaluations[0].get("translation") or {}).get("protocol")
+    if protocol.get("data"):
+        protocol["data"] = _place(protocol["data"])
     seeds = []
     for run, evaluation in zip(runs, evaluations, strict=True):
         numbers = {key: evaluation.get(key) for key in ("knn", "linear", "translation", "effective_rank", "verdict")}
@@ -64,7 +72,7 @@ def record(name: str, chosen: dict[str, Any], folders: list[Path]) -> dict[str, 
     return {
         "method": name, "options": shown,
         "backbone": runs[0]["backbone"], "plan": runs[0]["plan"], "hyper": runs[0]["hyper"],
-        "protocol": evaluations[0].get("protocol") or (evaluations[0].get("translation") or {}).get("protocol"),
+        "protocol": protocol,
         "machine": runs[0]["machine"], "versions": runs[0]["versions"], "unlabel": runs[0]["unlabel"], "seeds": seeds,
     }  # fmt: skip
 
