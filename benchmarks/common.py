@@ -42,6 +42,11 @@ def compete(entries: dict[str, Callable[[], int]], *, baseline: str, rounds: int
             items = work()
             if turn:
                 rates[name].append(items / (time.perf_counter() - begun))
+    return rows(rates, baseline)
+
+
+def rows(rates: dict[str, list[float]], baseline: str) -> list[Row]:
+    """Every contestant's row, from its rates round by round."""
     return [
         Row(
             name, statistics.median(found), min(found), max(found),

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 
 import torch
-from common import Row, installed, record
+from common import installed, record, rows
 from torch import Tensor
 
 import unlabel  # noqa: F401
@@ -97,17 +97,16 @@ def main() -> None:
             for name in names:
                 found[name].append(measured(name, n))
         rates = {name: [1 / run["seconds"] for run in runs] for name, runs in found.items()}
-        rows = [
-            Row(name, statistics.median(rate), min(rate), max(rate),
-                statistics.median(mine / theirs for mine, theirs in zip(rate, rates[names[0]], strict=True)))
-            for name, rate in rates.items()
-        ]  # fmt: skip
         memory = "; ".join(
             f"{name} {statistics.median(run['megabytes'] for run in runs):,.0f} MB" for name, runs in found.items()
         )
         note = f"Ratios to the first row. Memory beyond the embeddings: {memory}."
         record(
-            f"nt-xent-{n:06}", f"NT-Xent of {n:,} embeddings, forward and backward", rows, unit="passes/s", note=note
+            f"nt-xent-{n:06}",
+            f"NT-Xent of {n:,} embeddings, forward and backward",
+            rows(rates, names[0]),
+            unit="passes/s",
+            note=note,
         )
 
 

@@ -1,19 +1,13 @@
-"""The commands of `unlabel` as Python functions with the same names and options."""
+"""The commands of `unlabel` as Python functions with the same names and options; `unlabel.__all__` lists them."""
 
-from unlabel.api.packing import pack, verify_pack
-from unlabel.api.pretraining import Result, pretrain
-from unlabel.api.using import embed, evaluate, export, load, neighbors, report, translate
-
-__all__ = [
-    "Result",
-    "embed",
-    "evaluate",
-    "export",
-    "load",
-    "neighbors",
-    "pack",
-    "pretrain",
-    "report",
-    "translate",
-    "verify_pack",
-]
+from unlabel.api.packing import pack as pack
+from unlabel.api.packing import verify_pack as verify_pack
+from unlabel.api.pretraining import Result as Result
+from unlabel.api.pretraining import pretrain as pretrain
+from unlabel.api.using import embed as embed
+from unlabel.api.using import evaluate as evaluate
+from unlabel.api.using import export as export
+from unlabel.api.using import load as load
+from unlabel.api.using import neighbors as neighbors
+from unlabel.api.using import report as report
+from unlabel.api.using import translate as translate

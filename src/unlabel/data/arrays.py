@@ -26,7 +26,7 @@ from torch import Tensor
 
 from unlabel.data.decode import SUFFIXES, decode
 from unlabel.data.folder import TEST_NAMES, classes_of, split_names
-from unlabel.data.source import Source, Unreadable, digest
+from unlabel.data.source import Source, digest
 from unlabel.errors import Fault
 
 _IMAGES = ("images", "image", "imgs", "x", "data", "arr_0")
@@ -107,10 +107,8 @@ class Encoded(Source):
     def image(self, i: int) -> Tensor:
         """Picture i, decoded; see `Source.image`."""
         start, end = self.extents[i]
-        try:
+        with self.noting(i):
             return decode(io.BytesIO(self.blob[start:end].tobytes()), self.path(i)).pixels
-        except Unreadable as unreadable:
-            raise self.refuse(i, unreadable.reason) from None
 
     def path(self, i: int) -> str:
         """The name of the container and of the file in it."""

@@ -82,7 +82,7 @@ def look_at_file(file: str, path: str) -> Look:
     with _opened(file, path) as stream:
         jpeg = _jpeg(stream)
         if jpeg is None or jpeg.size[0] * jpeg.size[1] <= SMALL:
-            return Look.of(decode(stream, path).pixels)
+            return Look.of(_decoded(stream, jpeg, path).pixels)
 
     def pixels(least: tuple[int, int] | None) -> Tensor:
         decoded = jpeg.pixels(least)
@@ -119,8 +119,12 @@ def decode(stream: IO[bytes], path: str) -> Decoded:
 
     Raises Unreadable.
     """
+    return _decoded(stream, _jpeg(stream), path)
+
+
+def _decoded(stream: IO[bytes], jpeg: Jpeg | None, path: str) -> Decoded:
+    """What the stream holds; `jpeg` is what `_jpeg` made of it."""
     try:
-        jpeg = _jpeg(stream)
         decoded = None if jpeg is None else jpeg.pixels()
         if jpeg is not None and decoded is not None:
             return Decoded(decoded, "JPEG", jpeg.mode)

@@ -151,14 +151,12 @@ class HuggingFace(Source):
     def image(self, i: int) -> Tensor:
         """Picture i; see `Source.image`."""
         cell = self.dataset[i][self.column]
-        try:
+        with self.noting(i):
             if cell is None:
                 raise Unreadable(self.path(i), "there is no picture in this row")
             if cell["bytes"] is None:
                 return decode_file(cell["path"], self.path(i)).pixels
             return decode(io.BytesIO(cell["bytes"]), self.path(i)).pixels
-        except Unreadable as unreadable:
-            raise self.refuse(i, unreadable.reason) from None
 
     def path(self, i: int) -> str:
         """The name of the data set, the split, and the number of the row."""
