@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from unlabel import methods
+import unlabel
+from unlabel import api, methods
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "unlabel"
@@ -56,3 +57,11 @@ def test_every_file_of_tests_has_its_room() -> None:
     for folder in (ROOT / "tests").iterdir():
         if folder.is_dir() and not folder.name.startswith((".", "_")):
             assert folder.name in rooms, f"tests/{folder.name} mirrors no room of src/unlabel"
+
+
+def test_the_names_of_the_package_are_functions_of_the_api_and_stay_so() -> None:
+    """Importing a subpackage binds its name in the package: it would then hide the function of that name."""
+    rooms = {path.stem for path in SOURCE.iterdir()}
+    for name in unlabel.__all__:
+        assert name not in rooms, name
+        assert getattr(unlabel, name) is getattr(api, name)

@@ -23,9 +23,9 @@ from unlabel.engine.run import Run
 from unlabel.engine.sources import Sources, image_size, open_sources
 from unlabel.errors import Fault
 from unlabel.methods import Method
-from unlabel.report import write_report
-from unlabel.report.grids import views_grid, write_picture
-from unlabel.report.thumbnails import write_thumbnails
+from unlabel.reporting import write_report
+from unlabel.reporting.grids import views_grid, write_picture
+from unlabel.reporting.thumbnails import write_thumbnails
 
 
 @dataclass(frozen=True)

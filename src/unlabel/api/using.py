@@ -25,8 +25,8 @@ from unlabel.errors import Fault, nearest
 from unlabel.evaluation.features import Features, extract_all
 from unlabel.evaluation.neighbours import neighbours
 from unlabel.methods import Translates
-from unlabel.report import write_report
-from unlabel.report.contact_sheet import neighbours_picture
+from unlabel.reporting import write_report
+from unlabel.reporting.contact_sheet import neighbours_picture
 from unlabel.views import View, evaluation, render, sample
 
 

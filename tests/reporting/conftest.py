@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.report.synthetic import make_run
-from unlabel.report import write_report
+from tests.reporting.synthetic import make_run
+from unlabel.reporting import write_report
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
 from unlabel.evaluation.neighbours import neighbours
-from unlabel.report.files import Embeddings
+from unlabel.reporting.files import Embeddings
 
 ROWS = 1_500  # points on the map
 _FEW = 60  # below this t-SNE has too few neighbours to speak of

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from unlabel.report import views_grid, write_picture
+from unlabel.reporting import views_grid, write_picture
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

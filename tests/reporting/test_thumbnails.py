@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from unlabel.report import write_thumbnails
+from unlabel.reporting import write_thumbnails
 
 
 def flat(colour: tuple[int, int, int], height: int, width: int) -> torch.Tensor:

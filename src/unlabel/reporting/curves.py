@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from unlabel.diagnostics import healthy_std
-from unlabel.report.charts import BAD, RUN, SOFT, Chart, axis, layout
-from unlabel.report.files import RunFiles
-from unlabel.report.words import chart_text, finite, number
+from unlabel.reporting.charts import BAD, RUN, SOFT, Chart, axis, layout
+from unlabel.reporting.files import RunFiles
+from unlabel.reporting.words import chart_text, finite, number
 
 POINTS = 2_000  # no curve carries more
 _BINS = 150  # of the averaged curve drawn over a noisy one

@@ -212,8 +212,12 @@
   if (map) startMap();
 
   const fit = (element) => Plotly.Plots.resize(element);
+  // The observer also reports every chart once at the start; a chart that fits is left as it is.
+  const fits = (chart, box) => Math.abs(chart.width - box.width) < 1 && Math.abs(chart.height - box.height) < 1;
   const watch = new ResizeObserver((entries) => {
-    for (const { target, contentRect } of entries) if (contentRect.width > 0 && target._fullLayout) fit(target);
+    for (const { target, contentRect } of entries) {
+      if (contentRect.width > 0 && target._fullLayout && !fits(target._fullLayout, contentRect)) fit(target);
+    }
   });
   [...charts, ...(map ? [plot] : [])].forEach((element) => watch.observe(element));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);

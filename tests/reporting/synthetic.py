@@ -11,7 +11,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from unlabel.evaluation.factors import word
-from unlabel.report import views_grid, write_picture, write_thumbnails
+from unlabel.reporting import views_grid, write_picture, write_thumbnails
 
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 FACTORS: dict[str, dict[str, Any]] = {

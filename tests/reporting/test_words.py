@@ -1,4 +1,4 @@
-from unlabel.report.words import counted, duration, finite, listed, memory, number, percent, short_name, title_of
+from unlabel.reporting.words import counted, duration, finite, listed, memory, number, percent, short_name, title_of
 
 
 def test_numbers_are_rounded_as_one_says_them() -> None:

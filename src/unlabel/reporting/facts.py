@@ -7,10 +7,10 @@ from typing import Any
 
 from unlabel import methods
 from unlabel.diagnostics import verdict as judge
-from unlabel.report.charts import CONTROLS, Table
-from unlabel.report.files import RunFiles
-from unlabel.report.scores import accuracies
-from unlabel.report.words import counted, duration, finite, memory, number, percent, short_name, title_of
+from unlabel.reporting.charts import CONTROLS, Table
+from unlabel.reporting.files import RunFiles
+from unlabel.reporting.scores import accuracies
+from unlabel.reporting.words import counted, duration, finite, memory, number, percent, short_name, title_of
 
 _TONES = {
     "learning": "good",

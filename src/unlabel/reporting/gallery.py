@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from unlabel.report.embedding_map import Map, others
-from unlabel.report.files import Embeddings, Sprite
-from unlabel.report.pictures import jpeg_url
+from unlabel.reporting.embedding_map import Map, others
+from unlabel.reporting.files import Embeddings, Sprite
+from unlabel.reporting.pictures import jpeg_url
 
 _QUERIES, _SHOWN, _ON_MAP = 6, 8, 8
 _SEED = 0

@@ -6,7 +6,7 @@ from io import BytesIO
 
 from PIL import Image
 
-from unlabel.report.words import title_of
+from unlabel.reporting.words import title_of
 
 _LARGEST = 2_400  # pixels in width; a wider grid is shrunk
 _HEAVY = 1_500_000  # bytes of PNG, beyond which a picture is stored as JPEG

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.report.synthetic import write_embeddings, write_json
+from tests.reporting.synthetic import write_embeddings, write_json
 from unlabel.errors import Fault
-from unlabel.report import files
-from unlabel.report.files import read_run
+from unlabel.reporting import files
+from unlabel.reporting.files import read_run
 
 
 def test_a_folder_without_run_json_is_refused(tmp_path: Path) -> None:

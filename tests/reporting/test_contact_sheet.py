@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unlabel.report import neighbours_picture
+from unlabel.reporting import neighbours_picture
 
 
 def solid(colour: str, size: tuple[int, int] = (60, 60)) -> Image.Image:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from unlabel.report.charts import BAD, COLOURS, CONTROLS, GOOD, OPEN, SOFT, Chart, Table, axis, layout
-from unlabel.report.words import chart_text, finite, listed, percent
+from unlabel.reporting.charts import BAD, COLOURS, CONTROLS, GOOD, OPEN, SOFT, Chart, Table, axis, layout
+from unlabel.reporting.words import chart_text, finite, listed, percent
 
 WORDS = {"kept": GOOD, "partly": OPEN, "discarded": BAD}  # as `unlabel.evaluation.factors.word` says
 _HUES = {"kept": "green", "partly": "amber", "discarded": "red"}

@@ -12,15 +12,15 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from unlabel.engine.folder import RunFolder, write_atomically
-from unlabel.report import facts
-from unlabel.report.charts import Chart, plain
-from unlabel.report.curves import curves
-from unlabel.report.embedding_map import embedding_map
-from unlabel.report.files import RunFiles, read_run
-from unlabel.report.gallery import agreement, gallery, label_names, map_data
-from unlabel.report.geometry import geometry, spectrum
-from unlabel.report.pictures import data_url, picture
-from unlabel.report.scores import accuracy, factors
+from unlabel.reporting import facts
+from unlabel.reporting.charts import Chart, plain
+from unlabel.reporting.curves import curves
+from unlabel.reporting.embedding_map import embedding_map
+from unlabel.reporting.files import RunFiles, read_run
+from unlabel.reporting.gallery import agreement, gallery, label_names, map_data
+from unlabel.reporting.geometry import geometry, spectrum
+from unlabel.reporting.pictures import data_url, picture
+from unlabel.reporting.scores import accuracy, factors
 
 _SKIPPED_SHOWN = 200
 
@@ -39,7 +39,7 @@ def write_report(run: Path) -> Path:
 
 
 def _page(run: RunFiles) -> str:
-    package = files("unlabel.report")
+    package = files("unlabel.reporting")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(package.joinpath("page.html.j2").read_text(encoding="utf-8"))
     style = package.joinpath("page.css").read_text(encoding="utf-8")

@@ -1,8 +1,8 @@
 import pytest
 
-from tests.report.synthetic import FACTORS
+from tests.reporting.synthetic import FACTORS
 from unlabel.evaluation.factors import word
-from unlabel.report.scores import accuracies, accuracy, factors
+from unlabel.reporting.scores import accuracies, accuracy, factors
 
 EVALUATION = {
     "knn": {"run": 60.0, "random": 40.0, "pixels": float("nan")},

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.report.synthetic import make_run
-from tests.report.test_page import hostile_run
-from unlabel.report import write_report
+from tests.reporting.synthetic import make_run
+from tests.reporting.test_page import hostile_run
+from unlabel.reporting import write_report
 
 selenium = pytest.importorskip("selenium")
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -19,11 +19,14 @@ pytestmark = pytest.mark.skipif(not (BROWSER and DRIVER), reason="needs chromium
 
 WIDE, PHONE = (1280, 900), (390, 844)
 OVERFLOW = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+# Scrolling tells the page so in a later frame, and the page then hides what it shows beside the pointer: wait for it.
 POINT = """
-    const plot = document.getElementById("map-plot");
+    const plot = document.getElementById("map-plot"), [number, answer] = arguments;
     plot.scrollIntoView({block: "center", behavior: "instant"});
-    const box = plot.querySelectorAll(".scatterlayer .point")[arguments[0]].getBoundingClientRect();
-    return [box.x + box.width / 2, box.y + box.height / 2];
+    requestAnimationFrame(() => requestAnimationFrame(() => {
+        const box = plot.querySelectorAll(".scatterlayer .point")[number].getBoundingClientRect();
+        answer([box.x + box.width / 2, box.y + box.height / 2]);
+    }));
 """
 TIP = """
     const tip = document.getElementById("tip"), canvas = tip.querySelector("canvas"), box = tip.getBoundingClientRect();
@@ -112,7 +115,7 @@ def test_pointing_at_a_map_point_shows_its_image_and_a_click_its_neighbours(brow
 
     show(browser, finished / "report.html")
     assert browser.execute_script(TIP)["hidden"]
-    x, y = browser.execute_script(POINT, 17)
+    x, y = browser.execute_async_script(POINT, 17)
     actions = ActionChains(browser)
     actions.w3c_actions.pointer_action.move_to_location(round(x), round(y))
     actions.perform()
@@ -133,7 +136,7 @@ def test_pointing_at_a_map_point_shows_its_image_and_a_click_its_neighbours(brow
 
 def test_a_finger_does_the_same_on_a_phone(browser: Any, finished: Path) -> None:
     show(browser, finished / "report.html", PHONE, finger=True)
-    x, y = browser.execute_script(POINT, 17)
+    x, y = browser.execute_async_script(POINT, 17)
     for kind, points in (("touchStart", [{"x": x, "y": y}]), ("touchEnd", [])):
         browser.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
     wait(browser, "return !document.getElementById('tip').hidden")
@@ -188,7 +191,7 @@ def test_hostile_names_do_nothing(browser: Any, tmp_path: Path) -> None:
     assert browser.execute_script("return window.pwned") is None
     assert browser.execute_script("return document.querySelectorAll('img[src=x], [onerror], [onload]').length") == 0
     assert browser.execute_script(OVERFLOW) == 0
-    x, y = browser.execute_script(POINT, 1)
+    x, y = browser.execute_async_script(POINT, 1)
     browser.execute_script(
         """for (const kind of ["mousemove", "mousedown", "mouseup", "click"])
             document.querySelector("#map-plot .nsewdrag").dispatchEvent(

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from unlabel.report.charts import INK, RUN, SOFT, Chart, axis, layout
-from unlabel.report.curves import column, thin
-from unlabel.report.files import RunFiles
-from unlabel.report.words import finite, number
+from unlabel.reporting.charts import INK, RUN, SOFT, Chart, axis, layout
+from unlabel.reporting.curves import column, thin
+from unlabel.reporting.files import RunFiles
+from unlabel.reporting.words import finite, number
 
 
 def spectrum(evaluation: dict[str, Any]) -> Chart | None:

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.report.synthetic import metrics, write_json, write_metrics
-from unlabel.report.files import read_run
-from unlabel.report.geometry import geometry, spectrum
+from tests.reporting.synthetic import metrics, write_json, write_metrics
+from unlabel.reporting.files import read_run
+from unlabel.reporting.geometry import geometry, spectrum
 
 
 def test_spectrum_is_relative_sorted_and_leaves_out_dead_directions() -> None:

@@ -3,9 +3,9 @@ from typing import Any
 
 import numpy as np
 
-from tests.report.synthetic import metrics, write_json, write_metrics
-from unlabel.report.curves import averaged, column, curves, thin
-from unlabel.report.files import read_run
+from tests.reporting.synthetic import metrics, write_json, write_metrics
+from unlabel.reporting.curves import averaged, column, curves, thin
+from unlabel.reporting.files import read_run
 
 
 def charts(folder: Path, lines: list[dict[str, Any]], per_epoch: int | None = 50) -> dict[str, Any]:

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from unlabel.report.embedding_map import embedding_map, others
-from unlabel.report.files import Embeddings
+from unlabel.reporting.embedding_map import embedding_map, others
+from unlabel.reporting.files import Embeddings
 
 
 def embeddings(vectors: np.ndarray) -> Embeddings:
@@ -28,7 +28,7 @@ def test_clusters_stay_together_and_the_map_repeats() -> None:
 
 
 def test_many_rows_are_thinned_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unlabel.report.embedding_map.ROWS", 20)
+    monkeypatch.setattr("unlabel.reporting.embedding_map.ROWS", 20)
     found = embedding_map(embeddings(np.random.default_rng(0).normal(size=(200, 4))))
     assert found is not None
     assert len(found.points) == len(found.rows) == 20
