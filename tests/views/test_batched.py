@@ -1,6 +1,7 @@
 """The compiled renderer against the reference, pixel by pixel."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ def pictures(sizes: list[tuple[int, int]]) -> list[Tensor]:
 
 def grey_levels(got: Tensor, want: Tensor, view: View) -> float:
     """The largest difference of two renderings, before normalisation and in steps of 8 bits."""
-    return float(((got - want).abs() * torch.tensor(view.std).view(3, 1, 1)).max()) * 255
+    return float(((got - want).abs() * torch.tensor(view.std).view(-1, 1, 1)).max()) * 255
 
 
 def agree(view: View, sizes: list[tuple[int, int]], epoch: int = 0) -> None:
@@ -167,6 +168,37 @@ def test_layout_of_images_and_batch_does_not_matter():
     larger = torch.zeros(14, 3, 32, 32)
     render_batch(images, records, view, larger[2:12])
     assert torch.equal(larger[2:12], want) and not larger[:2].any() and not larger[12:].any()
+
+
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("channels", [1, 2, 4, 13])
+def test_images_of_any_number_of_channels_equal_the_reference(channels, together):
+    view = View(size=24, interpolation="bicubic", **EVERYTHING | {"jitter": None, "grey": 0.0}).for_channels(channels)
+    view = replace(view, jitter=(0.8, 0.8, 0.0, 0.0))
+    images = [torch.randint(0, 256, (channels, 20 + i, 40 - i), dtype=torch.uint8) for i in range(12)]
+    if together:
+        images = [image.permute(1, 2, 0).contiguous().permute(2, 0, 1) for image in images]
+    sizes = np.array([image.shape[1:] for image in images])
+    records = sample(view, seed=0, epoch=0, view_index=0, indices=np.arange(12), sizes=sizes)
+    want = torch.stack([render(image, record, view) for image, record in zip(images, records, strict=True)])
+    assert grey_levels(render_batch(images, records, view), want, view) < CLOSE
+    records["grey"][3] = True
+    with pytest.raises(ValueError, match=f"need RGB, and these images have {channels} channels"):
+        render_batch(images, records, view)
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_what_is_written_may_be_bfloat16_or_bytes(memory_format):
+    view, images = View(size=32, **EVERYTHING), pictures(MIXED)
+    records = sample(view, seed=0, epoch=0, view_index=0, indices=np.arange(len(MIXED)), sizes=np.array(MIXED))
+    full = render_batch(images, records, view)
+    half = torch.empty(full.shape, dtype=torch.bfloat16, memory_format=memory_format)
+    assert torch.equal(render_batch(images, records, view, half), full.bfloat16())
+    whole = torch.empty(full.shape, dtype=torch.uint8, memory_format=memory_format)
+    pixels = 255 * (full * torch.tensor(view.std).view(3, 1, 1) + torch.tensor(view.mean).view(3, 1, 1))
+    assert (render_batch(images, records, view, whole) - pixels).abs().max() <= 0.5 + CLOSE
+    with pytest.raises(ValueError, match="float32, bfloat16 or uint8"):
+        render_batch(images, records, view, full.double())
 
 
 def test_what_does_not_fit_is_refused_before_memory_is_touched():

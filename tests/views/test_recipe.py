@@ -32,11 +32,23 @@ def test_blur_window_is_a_tenth_of_the_side_and_odd(size, kernel):
         ({"order": ("crop", "flip", "flip")}, "order"),
         ({"order": ("crop", "invert")}, "order"),
         ({"order": ("flip", "crop")}, "order"),
+        ({"mean": (0.5,), "std": (0.5, 0.5)}, "one number per channel"),
+        ({"mean": (), "std": ()}, "one number per channel"),
+        ({"std": (0.5, 0.0, 0.5)}, "positive `std`"),
+        ({"mean": (0.5,), "std": (0.5,), "grey": 0.1}, "need RGB"),
+        ({"mean": (0.5,), "std": (0.5,), "jitter": (0.4, 0.4, 0.0, 0.1)}, "need RGB"),
     ],
 )
 def test_impossible_views_are_refused(wrong, word):
     with pytest.raises(Fault, match=word):
         View(**({"size": 32} | wrong))
+
+
+def test_a_view_for_other_channels_leaves_out_what_needs_rgb():
+    view = View(size=32, jitter=(0.4, 0.3, 0.2, 0.1), grey=0.2, blur=0.5)
+    assert view.for_channels(3) is view
+    wide = view.for_channels(7)
+    assert wide.channels == 7 and wide.jitter == (0.4, 0.3, 0.0, 0.0) and wide.grey == 0 and wide.blur == 0.5
 
 
 def test_a_recipe_needs_a_view():

@@ -23,16 +23,19 @@ _SILENCE = 1.0  # seconds that pass before it is said
 def render_batch(images: Sequence[Tensor], records: np.ndarray, view: View, out: Tensor | None = None) -> Tensor:
     """Render one view of B images.
 
-    images   B tensors [3, H, W] uint8, of any sizes, channels apart or side by side in memory
+    images   B tensors [C, H, W] uint8, of any sizes, channels apart or side by side in memory
     records  RECORD [B], what `sample` drew for them
-    out      [B, 3, S, S] float32 to write into, contiguous or channels_last; None: a new contiguous one
-    returns  [B, 3, S, S], each equal to `render` of its image to about 1e-5
+    out      [B, C, S, S] to write into, contiguous or channels_last; None: a new contiguous one of float32. float32 and
+             bfloat16 get the normalised pixels; uint8 gets them as they are, 0 to 255, to be normalised elsewhere
+    returns  [B, C, S, S], each equal to `render` of its image to about 1e-5, or to the rounding of `out`
 
     Raises ValueError for images that are not what the records were drawn for.
     """
     if out is None:
-        out = torch.empty(len(images), 3, view.size, view.size)
+        out = torch.empty(len(images), view.channels, view.size, view.size)
     if view.transform is not None:
+        if not out.is_floating_point():
+            raise ValueError("a transform of the user's own gives normalised floats: `out` cannot be uint8")
         for x, image, record in zip(out, images, records, strict=True):
             x.copy_(render(image, record, view))
     elif len(images):
@@ -64,7 +67,9 @@ def _render(images: Sequence[Tensor], records: np.ndarray, view: View, out: Tens
     images = [image if _in_rows(image) else image.contiguous() for image in images]
     records = np.require(records, requirements=("C", "W"))
     _refuse(images, records, view, out, frame)
-    flat = out if out.is_contiguous() else out.permute(0, 2, 3, 1)
+    forms = {torch.float32: kernels.FLOAT32, torch.bfloat16: kernels.BFLOAT16, torch.uint8: kernels.UINT8}
+    if out.dtype not in forms:
+        raise ValueError(f"`out` must be float32, bfloat16 or uint8, not {out.dtype}")
     kernels.render_all(
         np.array([image.data_ptr() for image in images], np.int64),
         np.array([image.stride() for image in images], np.int64),
@@ -73,7 +78,8 @@ def _render(images: Sequence[Tensor], records: np.ndarray, view: View, out: Tens
         np.array([steps[step] for step in view.order if step in steps], np.int64),
         np.array(view.mean),
         np.array(view.std),
-        flat.view(-1).numpy(),
+        out.data_ptr(),
+        forms[out.dtype],
         out.stride(),
         np.empty(_scratch(images, view, out.shape[1]), np.float32),
     )
@@ -93,19 +99,23 @@ def _in_rows(image: Tensor) -> bool:
 
 def _refuse(images: Sequence[Tensor], records: np.ndarray, view: View, out: Tensor, frame: int) -> None:
     """The compiled code reads and writes memory unchecked: nothing that does not fit may reach it."""
-    want = (len(images), 3, view.size, view.size)
-    if out.shape != want or out.dtype != torch.float32 or out.device.type != "cpu":
-        raise ValueError(f"`out` must be a float32 tensor {want} on the host, not {out.dtype} {tuple(out.shape)}")
+    want = (len(images), view.channels, view.size, view.size)
+    if out.shape != want or out.device.type != "cpu":
+        raise ValueError(f"`out` must be a tensor {want} on the host, not {tuple(out.shape)} on {out.device}")
     if not (out.is_contiguous() or out.is_contiguous(memory_format=torch.channels_last)):
         raise ValueError("`out` must be contiguous or channels_last")
     if len(records) != len(images):
         raise ValueError(f"{len(images)} images and {len(records)} records")
     shapes = np.array([image.shape for image in images])
     sizes = np.stack((records["source_height"], records["source_width"]), axis=1)
-    if any(image.dtype != torch.uint8 for image in images) or shapes.shape[1:] != (3,) or (shapes[:, 0] != 3).any():
-        raise ValueError("images must be uint8 tensors [3, H, W]")
+    alike = shapes.shape[1:] == (3,) and (shapes[:, 0] == view.channels).all()
+    if not alike or any(image.dtype != torch.uint8 for image in images):
+        raise ValueError(f"images must be uint8 tensors [{view.channels}, H, W]")
     if (shapes[:, 1:] != sizes).any():
         raise ValueError("the records were drawn for images of other sizes")
+    coloured = records["grey"] | (records["saturation"] != 1) | (records["hue"] != 0)
+    if view.channels != 3 and coloured.any():
+        raise ValueError(f"saturation, hue and grey need RGB, and these images have {view.channels} channels")
     start = np.stack((records["top"], records["left"]), axis=1)
     if view.crop in ("random_resized", "centre"):
         length = np.stack((records["height"], records["width"]), axis=1)

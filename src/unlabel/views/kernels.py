@@ -17,6 +17,7 @@ from unlabel.views.resizing import plan, reflected, resized
 BRIGHTNESS, CONTRAST, SATURATION, HUE, GREY, BLUR, SOLARISE = range(7)
 JITTER = 7  # stands for the four jitter steps in their drawn order
 BOX, PAD, LOAD = range(3)  # kinds of crop
+FLOAT32, BFLOAT16, UINT8 = range(3)  # what is written
 _BLOCK = 1024  # pixels that pass through several steps at a time, so that they stay in the nearest cache
 
 
@@ -97,16 +98,17 @@ def _solarise(x):
 
 
 @compiled
-def _mean_luma(x):
-    """The mean grey value of x [3, P]."""
-    total = 0.0
-    for c in range(3):
-        part = np.float32(0.0)
+def _centres(x, centres):
+    """What contrast moves the channels of x [C, P] toward: all to the mean grey value of RGB, else each to its mean."""
+    channels, pixels = x.shape
+    for c in range(channels):
+        total = np.float32(0.0)
         row = x[c]
-        for j in range(len(row)):
-            part += row[j]
-        total += (0.2989, 0.587, 0.114)[c] * part
-    return np.float32(total / x.shape[1])
+        for j in range(pixels):
+            total += row[j]
+        centres[c] = total / np.float32(pixels)
+    if channels == 3:
+        centres[:] = _luma(centres[0], centres[1], centres[2])
 
 
 @compiled
@@ -155,14 +157,16 @@ def _add_pair(target, a, b, w):
 
 
 @compiled
-def _block(x, low, high, codes, values, begin, end):
+def _block(x, low, high, codes, values, begin, end, centres):
     """Steps begin .. end - 1 on pixels low .. high - 1 of x [C, P]; each needs nothing but the pixel itself."""
     for s in range(begin, end):
         code, value = codes[s], values[s]
-        if code in (BRIGHTNESS, CONTRAST):
-            shift = np.float32(0.0) if code == BRIGHTNESS else values[s + len(codes)]
+        if code == BRIGHTNESS:
             for c in range(x.shape[0]):
-                _scale(x[c, low:high], value, shift)
+                _scale(x[c, low:high], value, np.float32(0.0))
+        elif code == CONTRAST:
+            for c in range(x.shape[0]):
+                _scale(x[c, low:high], value, (np.float32(1.0) - value) * centres[c])
         elif code == SATURATION:
             _saturation(x[0, low:high], x[1, low:high], x[2, low:high], value)
         elif code == HUE:
@@ -175,7 +179,7 @@ def _block(x, low, high, codes, values, begin, end):
 
 
 @compiled
-def _steps(x, side, codes, values, count, radius, space):
+def _steps(x, side, codes, values, count, radius, space, centres):
     """All steps on x [C, P]. Contrast needs the mean of the whole picture and blur its neighbourhood: there a stretch
     of pointwise steps ends, within which pixels pass through the steps block by block.
     """
@@ -187,17 +191,17 @@ def _steps(x, side, codes, values, count, radius, space):
             begin += 1
             continue
         if codes[begin] == CONTRAST:
-            values[begin + len(codes)] = (np.float32(1.0) - values[begin]) * _mean_luma(x)
+            _centres(x, centres)
         end = begin + 1
         while end < count and codes[end] != BLUR and codes[end] != CONTRAST:
             end += 1
         for low in range(0, pixels, _BLOCK):
-            _block(x, low, min(low + _BLOCK, pixels), codes, values, begin, end)
+            _block(x, low, min(low + _BLOCK, pixels), codes, values, begin, end, centres)
         begin = end
 
 
 @compiled
-def render_all(addresses, layout, records, how, order, mean, std, out, strides, scratch):
+def render_all(addresses, layout, records, how, order, mean, std, out, form, strides, scratch):
     """Render B images.
 
     addresses  [B] of the first bytes of the decoded images
@@ -206,7 +210,8 @@ def render_all(addresses, layout, records, how, order, mean, std, out, strides, 
     how        kind of crop, side of the frame it is cut from, bicubic?, radius of the blur, side S, channels C
     order      steps of the view after the crop
     mean, std  [C]
-    out        flat float32 memory of the batch; its value (n, c, y, x) lies at the sum of each times its `strides`
+    out        address of the batch; its value (n, c, y, x) is so many on as the sum of each times its `strides`
+    form       what is written: FLOAT32 or BFLOAT16, normalised; UINT8, the pixels as they are
     scratch    float32 [C S S + (S + 2 radius) S and at least the longest row of an image]
     """
     kind, frame, cubic, radius, side, channels = how
@@ -215,7 +220,8 @@ def render_all(addresses, layout, records, how, order, mean, std, out, strides, 
     x = memory[: channels * side * side].reshape(channels, side * side)
     space = memory[channels * side * side :]
     codes = np.empty(8, np.int64)
-    values = np.empty(16, np.float32)  # a step's number, and 8 further on what contrast adds
+    values = np.empty(8, np.float32)  # a step's number
+    centres = np.empty(channels, np.float32)
     for n in range(len(records)):
         record = records[n]
         plane, line, step = layout[n, 0], layout[n, 1], layout[n, 2]
@@ -233,12 +239,16 @@ def render_all(addresses, layout, records, how, order, mean, std, out, strides, 
             for c in range(channels):
                 _scale(x[c], np.float32(1.0), np.float32(0.0))
         count = _drawn_steps(record, order, codes, values)
-        _steps(x, side, codes, values, count, radius, space)
+        _steps(x, side, codes, values, count, radius, space, centres)
         for c in range(channels):
-            factor = np.float32(1.0 / std[c])
-            shift = np.float32(-mean[c] / std[c])
-            first = n * strides[0] + c * strides[1]
-            _store(x[c], side, out, first, strides[2], strides[3], factor, shift)
+            place = out + (n * strides[0] + c * strides[1]) * (4, 2, 1)[form]
+            factor, shift = np.float32(1.0 / std[c]), np.float32(-mean[c] / std[c])
+            if form == FLOAT32:
+                _store(x[c], side, place, strides[2], strides[3], factor, shift)
+            elif form == BFLOAT16:
+                _store_bf16(x[c], side, place, strides[2], strides[3], factor, shift)
+            else:
+                _store_bytes(x[c], side, place, strides[2], strides[3])
 
 
 @compiled
@@ -263,15 +273,41 @@ def _drawn_steps(record, order, codes, values):
 
 
 @compiled
-def _store(row, side, out, first, line, step, factor, shift):
-    """Write one channel, normalised, into the batch."""
+def _store(row, side, place, line, step, factor, shift):
+    """Write one channel, normalised."""
+    out = carray(bytes_at(place), ((side - 1) * (line + step) + 1,), np.float32)
     for y in range(side):
         part = row[y * side : (y + 1) * side]
-        at = first + y * line
-        if step == 1:
-            target = out[at : at + side]
+        target = out[y * line :]
+        if step == 1:  # which is turned into vector instructions
             for j in range(side):
                 target[j] = part[j] * factor + shift
         else:
             for j in range(side):
-                out[at + j * step] = part[j] * factor + shift
+                target[j * step] = part[j] * factor + shift
+
+
+@compiled
+def _store_bf16(row, side, place, line, step, factor, shift):
+    """The same, rounded to the nearest bfloat16, the upper half of a float32; of two equally near, to the even one."""
+    out = carray(bytes_at(place), ((side - 1) * (line + step) + 1,), np.uint16)
+    for j in range(len(row)):
+        row[j] = row[j] * factor + shift
+    bits = row.view(np.uint32)
+    for y in range(side):
+        part = bits[y * side : (y + 1) * side]
+        target = out[y * line :]
+        for j in range(side):
+            half = np.uint32(0x7FFF) + ((part[j] >> np.uint32(16)) & np.uint32(1))
+            target[j * step] = np.uint16((part[j] + half) >> np.uint32(16))
+
+
+@compiled
+def _store_bytes(row, side, place, line, step):
+    """Write one channel as bytes, rounded to the nearest."""
+    out = carray(bytes_at(place), ((side - 1) * (line + step) + 1,), np.uint8)
+    for y in range(side):
+        part = row[y * side : (y + 1) * side]
+        target = out[y * line :]
+        for j in range(side):
+            target[j * step] = np.uint8(part[j] * np.float32(255.0) + np.float32(0.5))

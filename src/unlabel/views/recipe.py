@@ -5,7 +5,7 @@ Nothing here draws or renders: `sample` turns a `View` into records, `render` tu
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from unlabel.errors import Fault
@@ -35,11 +35,12 @@ class View:
     blur             probability of a Gaussian blur, its sigma uniform in `blur_sigma` (output pixels)
     solarise         probability of inverting every value from one half upwards
     order            the order of the steps; a step that it leaves out never happens
-    mean, std        per channel, of pixels in [0, 1]; the rendered tensor is (pixel - mean) / std
+    mean, std        per channel, of pixels in [0, 1]; the rendered tensor is (pixel - mean) / std. Their number is that
+                     of the images' channels, any from 1 up; saturation, hue and grey exist for three (RGB) only
     source           which data source (domain) the view looks at
     transform        a transform of the user's own in place of all of the above except `size` and `source`: PIL image
-                     in, normalised float tensor [3, size, size] out. It draws from the global random generators
-                     (seeded for each image), so such views are rendered in the calling thread only
+                     in, normalised float tensor [3, size, size] out, so RGB only. It draws from the global random
+                     generators (seeded for each image): such views are rendered in the calling thread only
     """
 
     size: int
@@ -57,8 +58,8 @@ class View:
     blur_sigma: tuple[float, float] = (0.1, 2.0)
     solarise: float = 0.0
     order: tuple[str, ...] = STEPS
-    mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
     source: int = 0
     transform: Callable | None = None
 
@@ -84,6 +85,28 @@ class View:
             raise Fault(f"a view's `order` names some of {', '.join(STEPS)}, each once, not {self.order}")
         if self.order[:1] != ("crop",):
             raise Fault("a view's `order` starts with `crop`, since every later step works on the cropped pixels")
+        if not 0 < len(self.mean) == len(self.std) or min(self.std, default=0.0) <= 0.0:
+            raise Fault(f"a view's `mean` and positive `std` are one number per channel, not {self.mean}, {self.std}")
+        if self.channels != 3 and (self.grey or any((self.jitter or (0,) * 4)[2:])):
+            raise Fault(
+                f"saturation, hue and `grey` need RGB images, and this view's have {self.channels} channels: "
+                "set the last two strengths of `jitter` and `grey` to 0, or take `for_channels`"
+            )
+
+    @property
+    def channels(self) -> int:
+        """C, how many channels images must have."""
+        return len(self.mean)
+
+    def for_channels(self, channels: int) -> "View":
+        """This view for images of another number of channels: without the steps that need RGB.
+
+        Each channel is normalised by mean 1/2 and standard deviation 1/4: ImageNet's numbers are for RGB.
+        """
+        if channels == self.channels:
+            return self
+        jitter = self.jitter and (*self.jitter[:2], 0.0, 0.0)
+        return replace(self, mean=(0.5,) * channels, std=(0.25,) * channels, jitter=jitter, grey=0.0)
 
     @property
     def blur_kernel(self) -> int:

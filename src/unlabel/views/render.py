@@ -22,9 +22,9 @@ from unlabel.views.recipe import View
 def render(image: Tensor, record: np.void, view: View) -> Tensor:
     """Render one view.
 
-    image    [3, H, W] uint8
+    image    [C, H, W] uint8
     record   one element of what `sample` drew for this image and view
-    returns  [3, S, S] float32, normalised by the view's mean and std
+    returns  [C, S, S] float32, normalised by the view's mean and std
     """
     if view.transform is not None:
         return _transformed(image, record, view)
@@ -46,7 +46,7 @@ def render(image: Tensor, record: np.void, view: View) -> Tensor:
 
 
 def crop(image: Tensor, record: np.void, view: View) -> Tensor:
-    """The record's crop of a uint8 image as float32 [3, S, S] in [0, 1], not yet flipped."""
+    """The record's crop of a uint8 image as float32 [C, S, S] in [0, 1], not yet flipped."""
     top, left = int(record["top"]), int(record["left"])
     if view.crop in ("random_resized", "centre"):
         box = F.crop(image, top, left, int(record["height"]), int(record["width"]))
@@ -70,14 +70,21 @@ def _jitter(x: Tensor, record: np.void) -> Tensor:
     """ColorJitter with the drawn factors, in the drawn order."""
     for step in record["order"]:
         if step == 0:
-            x = F.adjust_brightness(x, float(record["brightness"]))
+            x = (x * float(record["brightness"])).clamp(0.0, 1.0)
         elif step == 1:
-            x = F.adjust_contrast(x, float(record["contrast"]))
-        elif step == 2:
+            x = _contrast(x, float(record["contrast"]))
+        elif step == 2 and len(x) == 3:
             x = F.adjust_saturation(x, float(record["saturation"]))
-        else:
+        elif step == 3 and len(x) == 3:
             x = F.adjust_hue(x, float(record["hue"]))
     return x
+
+
+def _contrast(x: Tensor, factor: float) -> Tensor:
+    """Toward the mean grey value of an RGB image; without RGB there is no grey, and each channel has its own mean."""
+    if len(x) == 3:
+        return F.adjust_contrast(x, factor)
+    return (factor * x + (1 - factor) * x.mean(dim=(1, 2), keepdim=True)).clamp(0.0, 1.0)
 
 
 def _transformed(image: Tensor, record: np.void, view: View) -> Tensor:
