@@ -46,9 +46,13 @@ CASES = {  # anchors are the candidates?, k, excluded, same
 }
 
 
+@pytest.mark.parametrize("kept", [0, 2**24])
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.usefixtures("tiles_of_four")
-def test_values_and_gradients_are_those_of_the_whole_matrix(case: str) -> None:
+def test_values_and_gradients_are_those_of_the_whole_matrix(
+    case: str, kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blockwise, "KEPT", kept)
     alike, size, excluded, names = CASES[case]
     weights = torch.rand(10, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     found = []
@@ -61,6 +65,29 @@ def test_values_and_gradients_are_those_of_the_whole_matrix(case: str) -> None:
         found.append((r, *torch.autograd.grad((weights * r).sum(), (a, k) if alike else (a, c, k))))
     for mine, expected in zip(found[1], found[0], strict=True):
         torch.testing.assert_close(mine, expected, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("k", [5.0, 400.0])
+@pytest.mark.parametrize("kept", [0, 2**24])
+@pytest.mark.usefixtures("tiles_of_four")
+def test_a_row_without_candidates_moves_nothing(kept: int, k: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blockwise, "KEPT", kept)
+    a, c, excluded = unit(5, 3), unit(7, 3, seed=1), torch.zeros(5, 7, dtype=torch.bool)
+    excluded[2] = True
+    r = row_log_sum_exp(a, c, scalar(k), excluded=excluded)
+    assert r[2] == -torch.inf and torch.isfinite(r[[0, 1, 3, 4]]).all()
+    toward_a, toward_c = torch.autograd.grad(r[[0, 1, 3, 4]].sum(), (a, c))
+    assert (
+        torch.isfinite(toward_c).all() and (toward_a[2] == 0).all() and (toward_a[[0, 1, 3, 4]] != 0).any(dim=1).all()
+    )
+
+
+@pytest.mark.usefixtures("tiles_of_four")
+def test_a_graph_may_be_walked_twice() -> None:
+    a, names = unit(10, 3), torch.arange(10)
+    loss = row_log_sum_exp(a, a, scalar(5.0), same=(names, names)).sum()
+    first, second = (torch.autograd.grad(loss, a, retain_graph=True)[0] for _ in range(2))
+    assert torch.equal(first, second)
 
 
 @pytest.mark.parametrize("alike", [True, False])

@@ -27,6 +27,9 @@ TILE = 1024
 WHOLE = 2**20
 """So many similarities are held whole: below, tiles bring nothing."""
 
+KEPT = 2**24
+"""If all tiles together have at most so many entries (64 MiB in float32), backward need not make them again."""
+
 _SPAN = {torch.float32: 60.0, torch.float64: 600.0}  # the largest 2b
 
 
@@ -85,65 +88,76 @@ class _RowLogSumExp(torch.autograd.Function):
         mirrored = same is not None and same[0] is same[1]
         symmetric = a is c and bounded and excluded is None and (same is None or mirrored)
         left = _Left(excluded, same)
-        ka = k * a
-        total = a.new_zeros(len(a))
-        if symmetric:
-            for rows, columns, tile in _half(a, ka, bound, left):
+        grid = _Grid(a, c, k, bound if bounded else None, symmetric, left)
+        kept = [] if bounded and grid.entries <= KEPT and any(ctx.needs_input_grad) else None
+        if bounded:
+            total = a.new_zeros(len(a))
+            for rows, columns, tile in grid:
                 total[rows] += tile.sum(dim=1)
-                if rows != columns:
+                if symmetric and rows != columns:
                     total[columns] += tile.sum(dim=0)
-            r = total.log_().add_(bound)
-        elif bounded:
-            for rows in _tiles(len(a)):
-                for columns in _tiles(len(c)):
-                    tile = torch.addmm(a.new_tensor(-bound), ka[rows], c[columns].T).exp_()
-                    total[rows] += left.out(tile, rows, columns, 0.0).sum(dim=1)
+                if kept is not None:
+                    kept.append(tile)
             r = total.log_().add_(bound)
         else:
-            r = total.fill_(-torch.inf)
-            for rows in _tiles(len(a)):
-                for columns in _tiles(len(c)):
-                    tile = left.out(ka[rows] @ c[columns].T, rows, columns, -torch.inf)
-                    r[rows] = torch.logaddexp(r[rows], tile.logsumexp(dim=1))
+            r = a.new_full((len(a),), -torch.inf)
+            for rows, _, tile in grid:
+                r[rows] = torch.logaddexp(r[rows], tile.logsumexp(dim=1))
         ctx.save_for_backward(a, c, k, r)
-        ctx.left, ctx.bound, ctx.symmetric = left, bound, symmetric
+        ctx.left, ctx.bound, ctx.symmetric, ctx.kept = left, bound if bounded else None, symmetric, kept
         return r
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         a, c, k, r = ctx.saved_tensors
-        ka = k * a
+        grid = _Grid(a, c, k, ctx.bound, ctx.symmetric, ctx.left)
+        empty = r == -torch.inf  # rows without candidates, which move nothing
+        r = r.masked_fill(empty, 0.0)
+        u = g if ctx.bound is None else (g * (ctx.bound - r).exp()).masked_fill_(empty, 0.0)
         if ctx.symmetric:
             # Both arguments are one tensor: autograd adds what each is given, so one gets it all.
-            moved = _symmetric_gradient(a, ka, g * (ctx.bound - r).exp(), ctx.bound, ctx.left)
+            moved = _symmetric_gradient(a, u, grid, ctx.kept)
             return k * moved, None, 0.5 * (a * moved).sum(), None, None
         toward_c, toward_a = torch.zeros_like(a), torch.zeros_like(c)
-        for rows in _tiles(len(a)):
-            for columns in _tiles(len(c)):
-                tile = torch.addmm(-r[rows, None], ka[rows], c[columns].T).exp_()
-                tile = ctx.left.out(tile, rows, columns, 0.0).mul_(g[rows, None])
-                toward_c[rows].addmm_(tile, c[columns])
-                toward_a[columns].addmm_(tile.T, a[rows])
+        for rows, columns, tile in grid.again(ctx.kept):
+            weighted = (tile - r[rows, None]).exp_().mul_(u[rows, None]) if ctx.bound is None else tile * u[rows, None]
+            toward_c[rows].addmm_(weighted, c[columns])
+            toward_a[columns].addmm_(weighted.T, a[rows])
         return k * toward_c, k * toward_a, (a * toward_c).sum(), None, None
 
 
-def _half(z: Tensor, kz: Tensor, bound: float, left: _Left) -> Iterator[tuple[slice, slice, Tensor]]:
-    """The tiles e^{s - b} on and above the diagonal."""
-    shift = z.new_tensor(-bound)
-    parts = _tiles(len(z))
-    for i, rows in enumerate(parts):
-        for columns in parts[i:]:
-            tile = torch.addmm(shift, kz[rows], z[columns].T).exp_()
-            yield rows, columns, left.out(tile, rows, columns, 0.0)
+class _Grid:
+    """The tiles of a similarity matrix: of e^{s - bound}, or of s itself where there is no bound."""
+
+    def __init__(self, a: Tensor, c: Tensor, k: Tensor, bound: float | None, symmetric: bool, left: _Left) -> None:
+        """symmetric: a is c, and only the tiles on and above the diagonal are made."""
+        self.ka, self.c, self.bound, self.left = k * a, c, bound, left
+        across = _tiles(len(c))
+        self.places = [(rows, part) for i, rows in enumerate(_tiles(len(a))) for part in across[i * symmetric :]]
+        self.entries = sum((rows.stop - rows.start) * (part.stop - part.start) for rows, part in self.places)
+
+    def __iter__(self) -> Iterator[tuple[slice, slice, Tensor]]:
+        for rows, columns in self.places:
+            yield rows, columns, self._tile(rows, columns)
+
+    def again(self, kept: list[Tensor] | None) -> Iterator[tuple[slice, slice, Tensor]]:
+        """The same tiles, those that were kept or new ones. Do not write into them."""
+        return iter(self) if kept is None else ((*place, tile) for place, tile in zip(self.places, kept, strict=True))
+
+    def _tile(self, rows: slice, columns: slice) -> Tensor:
+        if self.bound is None:
+            return self.left.out(self.ka[rows] @ self.c[columns].T, rows, columns, -torch.inf)
+        tile = torch.addmm(self.ka.new_tensor(-self.bound), self.ka[rows], self.c[columns].T).exp_()
+        return self.left.out(tile, rows, columns, 0.0)
 
 
-def _symmetric_gradient(z: Tensor, kz: Tensor, u: Tensor, bound: float, left: _Left) -> Tensor:
+def _symmetric_gradient(z: Tensor, u: Tensor, grid: _Grid, kept: list[Tensor] | None) -> Tensor:
     """sum_j (g_i P_ij + g_j P_ji) z_j = sum_j e^{s_ij - b} (u_i + u_j) z_j, with u = g e^{b - r}: [n, d]."""
     moved = torch.zeros_like(z)
-    for rows, columns, tile in _half(z, kz, bound, left):
-        tile.mul_(u[rows, None] + u[None, columns])
-        moved[rows].addmm_(tile, z[columns])
+    for rows, columns, tile in grid.again(kept):
+        weighted = (u[rows, None] + u[None, columns]).mul_(tile)
+        moved[rows].addmm_(weighted, z[columns])
         if rows != columns:
-            moved[columns].addmm_(tile.T, z[rows])
+            moved[columns].addmm_(weighted.T, z[rows])
     return moved
