@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from unlabel.nn.ema import ema_update, teacher_of
+from unlabel.nn.ema import ema_update, teacher_of, without_graph
 
 
 def network() -> nn.Sequential:
@@ -71,3 +71,13 @@ def test_networks_must_match() -> None:
         ema_update(network(), nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)), 0.9)
     with pytest.raises(ValueError, match="shapes"):
         ema_update(nn.Linear(3, 4), nn.Linear(3, 1), 0.9)
+
+
+def test_what_a_teacher_says_may_stand_in_a_loss() -> None:
+    teacher = teacher_of(network())
+    x, w = torch.randn(5, 3), torch.randn(5, 2, requires_grad=True)
+    said = without_graph(teacher, x)
+    assert torch.equal(said, teacher(x)) and not said.requires_grad and not said.is_inference()
+    (w * said).sum().backward()  # saved for backward, which a tensor of inference mode cannot be
+    assert torch.equal(w.grad, said)
+    assert teacher[1].num_batches_tracked == 2  # batch norm keeps counting

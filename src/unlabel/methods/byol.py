@@ -36,12 +36,11 @@ Departures
 
 from typing import ClassVar, final
 
-import torch
 from torch import Tensor, nn
 
 from unlabel.losses import cosine_regression
 from unlabel.methods.base import Method
-from unlabel.nn.ema import ema_update, teacher_of
+from unlabel.nn.ema import ema_update, teacher_of, without_graph
 from unlabel.nn.heads import mlp
 from unlabel.optim import Plan, curves
 from unlabel.views import Batch, Recipe, named
@@ -87,8 +86,7 @@ class BYOL(Method):
         v1, v2 = batch.views
         online = self._online()
         q1, q2 = self.predictor(online(v1)), self.predictor(online(v2))  # [B, d] each
-        with torch.no_grad():
-            z1, z2 = self.teacher(v1), self.teacher(v2)
+        z1, z2 = (without_graph(self.teacher, v) for v in (v1, v2))
         return cosine_regression(q1, z2) + cosine_regression(q2, z1)
 
     def after_update(self) -> None:

@@ -49,7 +49,7 @@ from unlabel.losses import swapped_cross_entropy
 from unlabel.methods.base import Method
 from unlabel.nn.centre import Centre
 from unlabel.nn.drop_path import add_drop_path
-from unlabel.nn.ema import ema_update, teacher_of
+from unlabel.nn.ema import ema_update, teacher_of, without_graph
 from unlabel.nn.heads import PrototypeHead
 from unlabel.nn.multicrop import multicrop
 from unlabel.optim import Plan, curves
@@ -150,7 +150,7 @@ class DINO(Method):
     @torch.no_grad()
     def _targets(self, large: list[Tensor], learning: bool) -> tuple[Tensor, Tensor]:
         """What the teacher says of the large views: P [U, B, K], and its mean entropy."""
-        t = self.teacher["head"](multicrop(self.teacher["backbone"], large))  # [U·B, K]
+        t = without_graph(lambda *views: self.teacher["head"](multicrop(self.teacher["backbone"], views)), *large)
         centred = self.centre(t) if self.centring else t
         log_p = (centred / self._teacher_temperature()).log_softmax(dim=-1)
         p = log_p.exp()

@@ -1,10 +1,11 @@
 """Teachers: copies of a network that follow it as a moving average and learn nothing themselves."""
 
+from collections.abc import Callable
 from copy import deepcopy
 from typing import TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -16,6 +17,16 @@ def teacher_of(student: Network) -> Network:
     running averages, as the targets of BYOL and DINO do.
     """
     return deepcopy(student).requires_grad_(False)
+
+
+def without_graph(network: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+    """What a network says to tensors [B, ...], under inference mode: without graph, versions or views to keep track of.
+
+    Returns an ordinary tensor: one made under inference mode could not be saved for a student's backward pass.
+    """
+    with torch.inference_mode():
+        said = network(*inputs)
+    return said.clone()
 
 
 @torch.no_grad()
