@@ -1,10 +1,13 @@
 """Batches are a function of (seed, update): not of threads, resumes, ranks or what came before."""
 
 import gc
+import os
+import sys
 import threading
 import time
 import weakref
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -391,6 +394,37 @@ def test_memory_does_not_grow():
         alive = [ref for ref in alive if ref() is not None] + [weakref.ref(batch.views[0])]
         most = max(most, len(alive))
     assert most <= 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_ten_epochs_need_no_more_memory_than_three():
+    def resident() -> float:
+        gc.collect()
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / 1e6
+
+    batches = loader(Numbers(256), 64, (replace(RANDOM, size=48),) * 2, threads=2, stop=40)  # 3.5 MB a batch
+    before = 0.0
+    for update, _ in enumerate(batches):
+        before = resident() if update == 12 else before
+    assert resident() - before < 10
+
+
+def test_batches_are_drawn_into_memory_that_is_free_again():
+    places = {batch.views[0].data_ptr() for batch in loader(Numbers(400), threads=2, ahead=2, stop=50)}
+    assert len(places) <= 6
+    kept = list(loader(Numbers(400), threads=2, ahead=2, stop=50))
+    assert len({batch.views[0].data_ptr() for batch in kept}) == 50
+
+
+def test_views_of_any_type_and_number_of_channels():
+    class Bands(Numbers):
+        def image(self, i: int) -> Tensor:
+            return super().image(i).repeat(2, 1, 1)
+
+    view = RANDOM.for_channels(6)
+    for dtype in (torch.float32, torch.bfloat16, torch.uint8):
+        batch = loader(Bands(8), views=(view,), dtype=dtype).batch(0)
+        assert batch.views[0].shape == (4, 6, 4, 4) and batch.views[0].dtype == dtype
 
 
 def test_transforms_of_the_user_run_in_the_loop_thread_and_repeat():

@@ -11,7 +11,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.reporting.synthetic import evaluation, make_run, metrics, run_json, write_embeddings, write_json, write_metrics
+from tests.reporting.synthetic import (
+    evaluation,
+    make_run,
+    metrics,
+    run_json,
+    write_embeddings,
+    write_json,
+    write_metrics,
+)
 from unlabel.errors import Fault
 from unlabel.reporting import write_report, write_thumbnails
 

@@ -1,5 +1,6 @@
 """Where pictures come from, whatever files they are in, and the loader that makes batches of views of them."""
 
+from unlabel.data.dataset import TorchDataset, Views
 from unlabel.data.loader import ViewLoader
 from unlabel.data.open import has_test_split, open_source
 from unlabel.data.source import Cached, Source, Subset, Unreadable
@@ -8,8 +9,10 @@ __all__ = [
     "Cached",
     "Source",
     "Subset",
+    "TorchDataset",
     "Unreadable",
     "ViewLoader",
+    "Views",
     "has_test_split",
     "open_source",
 ]

@@ -13,17 +13,16 @@ Batch u is a pure function of (seed, u): the same for any number of threads, aft
 Pictures are decoded once for all their views, in threads: no worker processes, no copies between them.
 """
 
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from unlabel.data.ahead import Ahead, cores
+from unlabel.data.buffers import Buffers
 from unlabel.data.source import Look, Source, Unreadable
 from unlabel.errors import Fault
 from unlabel.views import Batch, Recipe, least_sizes, rescaled, sample, sample_masks
@@ -51,10 +50,12 @@ class ViewLoader:
     sources:       one for each domain that the recipe's views look at.
     batch_size:    B over all ranks; at most the number of pictures (the attribute has the value in use).
     seed:          of order, views and masks, in [0, 2**64).
-    threads:       how many draw batches ahead of the training loop; 0 draws them in the loop.
-    ahead:         how many batches are drawn ahead, at least one for each thread.
+    threads:       how many draw batches ahead of the training loop; 0 draws them in the loop; None: as many as keep
+                   it from waiting (`Ahead`).
+    ahead:         how many batches are drawn ahead, at least one for each thread and one more.
     rank, world:   which part of every batch is this process's.
     channels_last: memory format of the views.
+    dtype:         of the views: float32, bfloat16, or uint8 for pixels that are not normalised yet.
 
     Raises Fault when there are too few pictures, when the ranks cannot share a batch evenly and, while drawing, when
     no picture can be read.
@@ -69,55 +70,52 @@ class ViewLoader:
         seed: int,
         start: int = 0,
         stop: int,
-        threads: int = 1,
+        threads: int | None = None,
         ahead: int = 2,
         rank: int = 0,
         world: int = 1,
         channels_last: bool = False,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         if len(sources) < recipe.sources:
             raise Fault(f"this method looks at {recipe.sources} sources of pictures, and {len(sources)} is given")
         self.sources = list(sources[: recipe.sources])
         self.recipe = recipe
         self.seed, self.start, self.stop = seed, start, stop
-        self.threads, self.ahead = threads, max(ahead, threads)
+        self.threads, self.ahead = threads, ahead
         self.rank, self.world = rank, world
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.dtype = dtype
+        self._buffers = Buffers(most=len(recipe.views) * (max(ahead, cores()) + 3))  # drawn ahead, in use and under way
         self.pictures = max(len(source) for source in self.sources)
         self.batch_size = _batch_size(batch_size, self.pictures, world, self.sources[0].name)
         self.steps_per_epoch = self.pictures // self.batch_size
         self._order = lru_cache(maxsize=2 * len(self.sources))(self._draw_order)  # of this epoch and the next
-        self._pools: list[ThreadPoolExecutor] = []
+        self._under_way: list[Ahead[_Draft]] = []
 
     def __len__(self) -> int:
         return self.stop - self.start
 
     def __iter__(self) -> Iterator[Batch]:
-        updates = iter(range(self.start, self.stop))
+        updates = range(self.start, self.stop)
         if self.threads == 0:
             for update in updates:
                 yield self.batch(update)
             return
-        # Each thread works alone: splitting every small operation over all cores costs more than it brings.
-        pool = ThreadPoolExecutor(self.threads, "unlabel-views", initializer=torch.set_num_threads, initargs=(1,))
-        self._pools.append(pool)
-        pending: deque[Future[_Draft]] = deque()
+        ahead = Ahead(self._draw, updates, threads=self.threads, least=self.ahead)
+        self._under_way.append(ahead)
         try:
-            pending.extend(pool.submit(self._draw, update) for update in islice(updates, self.ahead))
-            while pending:
-                draft = pending.popleft().result()
-                pending.extend(pool.submit(self._draw, update) for update in islice(updates, 1))
+            for draft in ahead:
                 yield self._finish(draft)
+                del draft
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-            self._pools.remove(pool)
-            # In torch, what one thread sets is what threads that start later begin with; take that back.
-            torch.set_num_threads(torch.get_num_threads())
+            ahead.close()
+            self._under_way.remove(ahead)
 
     def close(self) -> None:
         """Stop drawing and wait for the threads to end; iterations that are under way cannot go on."""
-        for pool in self._pools:
-            pool.shutdown(wait=True, cancel_futures=True)
+        for ahead in self._under_way:
+            ahead.close()
 
     def batch(self, update: int) -> Batch:
         """The batch of one update: this rank's rows of it, drawn here and now."""
@@ -183,8 +181,8 @@ class ViewLoader:
 
     def _render(self, images: list[Tensor], records: np.ndarray, k: int) -> Tensor:
         view = self.recipe.views[k]
-        out = torch.empty(len(images), 3, view.size, view.size, memory_format=self.memory_format)
-        return render_batch(images, records, view, out)
+        shape = (len(images), view.channels, view.size, view.size)
+        return render_batch(images, records, view, self._buffers.take(shape, self.memory_format, self.dtype))
 
     def _look(self, number: int, epoch: int, position: int) -> tuple[int, Look]:
         """The picture at one place of the epoch, or the next one that can be read, with its index."""

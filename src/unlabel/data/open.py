@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from torch.utils.data import Dataset
 
 from unlabel.data.arrays import Arrays, array_has_test, open_array
+from unlabel.data.dataset import TorchDataset
 from unlabel.data.folder import Folder, check_folder, printable, splits
 from unlabel.data.named import HuggingFace, Torchvision, hf_has_test, torchvision_entry
 from unlabel.data.pack import SUFFIX, Pack
@@ -24,20 +26,22 @@ from unlabel.errors import Fault
 KINDS = ("shapes", "torchvision", "hf")
 SHAPES = 10_000
 
-Spec = str | Path | Source | np.ndarray
+Spec = str | Path | Source | np.ndarray | Dataset
 Split = Literal["train", "test"]
 
 
 def open_source(spec: Spec, *, split: Split = "train") -> Source:
-    """Open data by its name; sources pass through, and an array uint8 [N, H, W] or [N, H, W, 3] becomes one.
+    """Open data by its name; sources pass through; a torch data set or an array uint8 [N, H, W(, C)] becomes one.
 
     split: "train", which is everything where there are no splits, or "test".
 
     Raises Fault, with what to do, for data that is not there or has no such split.
     """
-    if isinstance(spec, Source | np.ndarray):
+    if isinstance(spec, Source | np.ndarray | Dataset):
         if split == "test":
             raise Fault("an array or a source has no test split: open the test data as a source of its own")
+        if isinstance(spec, Dataset):
+            return TorchDataset(spec)
         return spec if isinstance(spec, Source) else Arrays(spec)
     kind, rest = _parsed(spec)
     if kind == "shapes":
@@ -63,7 +67,7 @@ def open_source(spec: Spec, *, split: Split = "train") -> Source:
 
 def has_test_split(spec: Spec) -> bool:
     """Whether `open_source(spec, split="test")` has something to open. Raises Fault as it does."""
-    if isinstance(spec, Source | np.ndarray):
+    if isinstance(spec, Source | np.ndarray | Dataset):
         return False
     kind, rest = _parsed(spec)
     if kind == "shapes":

@@ -74,7 +74,10 @@ class Run:
     device: Device = option("auto", "auto, cpu, cuda or mps")
     precision: Precision = option("auto", "auto, bf16 (autocast) or 32")
     channels_last: bool | None = option(None, "memory format of CNNs; default: yes for CNNs")
-    threads: int = option(1, "threads that draw views beside the step; 0 draws them in the step", _at_least(0))
+    threads: int | None = option(
+        None, "threads that draw views beside the step; 0: drawn in the step; default: as many as keep it from waiting",
+        _at_least(0),
+    )  # fmt: skip
     monitors: int = option(12, "how often during training kNN and rank are measured", _at_least(0))
     save_every: str = option("30s", "time between checkpoints", _duration)
     evaluate: bool = option(True, "evaluate and write the report after training")

@@ -1,0 +1,123 @@
+"""Torch's side of the data: any of its data sets as a source, and views as a data set for its `DataLoader`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from unlabel.data.decode import pixels
+from unlabel.data.source import Source, Unreadable, digest
+from unlabel.errors import Fault
+from unlabel.views import Batch, Recipe, sample, sample_masks
+from unlabel.views.batched import render_batch
+
+
+class TorchDataset(Source):
+    """A torch data set with a length as a source of pictures.
+
+    dataset: its items are pictures, or tuples that begin with one: a PIL image, or uint8 [C, H, W] as a tensor. Labels
+             for evaluation are those of its attribute `targets` or `labels`, names of classes those of `classes`.
+
+    Raises Fault for a data set without a length, and when asked for an item that is no picture.
+    """
+
+    def __init__(self, dataset: Dataset, name: str = "") -> None:
+        if not hasattr(dataset, "__len__"):
+            raise Fault("a torch data set needs a length (`__len__`) here: batches are drawn by number")
+        held = getattr(dataset, "targets", getattr(dataset, "labels", None))
+        labels = np.full(len(dataset), -1, np.int64) if held is None else np.asarray(held, np.int64)
+        classes = getattr(dataset, "classes", None)
+        super().__init__(name or type(dataset).__name__, labels, None if classes is None else [str(c) for c in classes])
+        self.dataset: Any = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def image(self, i: int) -> Tensor:
+        """Picture i; see `Source.image`. What the data set raises as OSError is a picture that cannot be read."""
+        try:
+            item = self.dataset[i]
+        except OSError as error:
+            raise self.refuse(i, str(error)) from None
+        picture = item[0] if isinstance(item, tuple | list) else item
+        if isinstance(picture, Image.Image):
+            return pixels(picture)
+        if isinstance(picture, Tensor) and picture.dtype == torch.uint8 and picture.ndim == 3:
+            return picture
+        got = f"{picture.dtype} {list(picture.shape)}" if isinstance(picture, Tensor) else type(picture).__name__
+        raise Fault(
+            f"{self.path(i)} is {got}, not a PIL image or uint8 [C, H, W]: take normalising transforms off the data "
+            "set, for views come after it"
+        )
+
+    def path(self, i: int) -> str:
+        """The name of the data set and the number of the item."""
+        return f"{self.name}/{i}"
+
+    def fingerprint(self) -> str:
+        """Covers name, length and labels: what lies behind the items is not known."""
+        return digest([self.name, str(len(self)), self.labels.tobytes()])
+
+
+class Views(Dataset[Batch]):
+    """The views of each picture of some sources, for torch's `DataLoader` with its workers, samplers and shuffling.
+
+        DataLoader(Views([source], recipe, seed=0), 256, shuffle=True, num_workers=8, collate_fn=Views.collate)
+
+    Item i is a batch of one; the views are those that `ViewLoader` draws of picture i in the same epoch. A picture that
+    cannot be read gives its place to the next. Call `set_epoch` before each epoch, or all have the views of the first.
+    """
+
+    def __init__(self, sources: Sequence[Source], recipe: Recipe, *, seed: int) -> None:
+        if len(sources) < recipe.sources:
+            raise Fault(f"this method looks at {recipe.sources} sources of pictures, and {len(sources)} is given")
+        self.sources, self.recipe, self.seed, self.epoch = sources, recipe, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Which epoch's views are drawn."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return max(len(source) for source in self.sources)
+
+    def __getitem__(self, i: int) -> Batch:
+        found = [_readable(source, i) for source in self.sources[: self.recipe.sources]]
+        views, records = [], []
+        for k, view in enumerate(self.recipe.views):
+            index, image = found[view.source]
+            size = np.array([image.shape[1:]], np.int64)
+            indices = np.array([index], np.int64)
+            records.append(sample(view, seed=self.seed, epoch=self.epoch, view_index=k, indices=indices, sizes=size))
+            views.append(render_batch([image], records[-1], view))
+        first = np.array([found[0][0]], np.int64)
+        mask = self.recipe.mask
+        masks = None if mask is None else torch.from_numpy(
+            sample_masks(mask, seed=self.seed, epoch=self.epoch, indices=first)
+        )  # fmt: skip
+        return Batch(views, torch.from_numpy(first), records, masks)
+
+    @staticmethod
+    def collate(batches: list[Batch]) -> Batch:
+        """Several batches as one."""
+        masks = [batch.masks for batch in batches if batch.masks is not None]
+        return Batch(
+            views=[torch.cat(views) for views in zip(*(batch.views for batch in batches), strict=True)],
+            index=torch.cat([batch.index for batch in batches]),
+            records=[np.concatenate(part) for part in zip(*(batch.records for batch in batches), strict=True)],
+            masks=torch.cat(masks) if masks else None,
+        )
+
+
+def _readable(source: Source, i: int) -> tuple[int, Tensor]:
+    """The picture at place i, or the next that can be read, with its number."""
+    for step in range(len(source)):
+        index = (i + step) % len(source)
+        try:
+            return index, source.image(index)
+        except Unreadable:
+            continue
+    raise Fault(f"none of the {len(source)} pictures of {source.name} can be read; `unlabel scan` lists the reasons")
