@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo setup check test test-all clean
+.PHONY: demo setup check test test-all bench bench-all clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -33,6 +33,17 @@ test: setup
 
 test-all: setup
 	$(BIN)/pytest -m 'slow or not slow'
+
+# Speed, beside other libraries. The quick pass takes less than ten minutes; the whole writes docs/speed.md.
+$(VENV)/.bench: $(VENV)/.installed
+	$(BIN)/pip install --quiet --editable '.[bench]'
+	@touch $@
+
+bench: $(VENV)/.bench
+	$(BIN)/python benchmarks/all.py --quick
+
+bench-all: $(VENV)/.bench
+	$(BIN)/python benchmarks/all.py
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

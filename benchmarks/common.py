@@ -4,6 +4,7 @@ A machine that others use is noisy, so contestants take turns, and ratios are ta
 """
 
 import json
+import os
 import statistics
 import time
 from collections.abc import Callable
@@ -14,9 +15,13 @@ from pathlib import Path
 import unlabel  # noqa: F401 (first: it sets how torch's threads wait)
 from unlabel.engine.machine import machine, versions
 
-RESULTS = Path(__file__).parent / "results"
+_WHOLE = Path(__file__).parent / "results"
+RESULTS = Path(os.environ.get("BENCH_RESULTS", _WHOLE))
 SPEED = Path(__file__).parents[1] / "docs" / "speed.md"
-PEERS = ("lightly", "albumentations", "kornia", "pytorch-metric-learning", "faiss-cpu", "opencv-python-headless")
+PEERS = (
+    "lightly", "albumentations", "kornia", "pytorch-metric-learning", "faiss-cpu", "opencv-python-headless", "litdata",
+    "mosaicml-streaming", "webdataset",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -67,13 +72,14 @@ def installed(package: str) -> bool:
 
 
 def record(name: str, title: str, rows: list[Row], *, unit: str, note: str) -> None:
-    """Print a contest's table, write it to results/NAME.json, and put all tables so far into docs/speed.md."""
+    """Print a contest's table and write it to RESULTS/NAME.json; if that is our own folder, also into docs/speed.md."""
     facts = {"title": title, "unit": unit, "note": note, "machine": machine(), "versions": versions() | _peers(),
              "rows": [asdict(row) for row in rows]}  # fmt: skip
-    RESULTS.mkdir(exist_ok=True)
+    RESULTS.mkdir(exist_ok=True, parents=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(facts, indent=1) + "\n")
     print(f"\n{title}\n\n{table(facts)}\n\n{note}\n")
-    write_tables()
+    if RESULTS == _WHOLE:
+        write_tables()
 
 
 def table(facts: dict) -> str:

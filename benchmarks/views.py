@@ -1,6 +1,6 @@
 """How many images a second two SimCLR views are made of: unlabel beside lightly, torchvision, albumentations, kornia.
 
-    python benchmarks/views.py [--rounds 5] [--jpegs DIR]
+    python benchmarks/views.py [--rounds 5] [--pictures 192] [--jpegs DIR]
 
 From memory at 32 px, from JPEG files and from packs at 224 px; on one core, and on two.
 """
@@ -201,12 +201,13 @@ def from_files(folder: Path, rounds: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--pictures", type=int, default=192, help="of 224 px")
     parser.add_argument("--jpegs", type=Path, help="a folder of JPEGs; default: parts of two photographs")
     arguments = parser.parse_args()
     prepare_renderer()
     from_memory(arguments.rounds)
     with tempfile.TemporaryDirectory() as place:
-        from_files(arguments.jpegs or jpegs(Path(place), 192), arguments.rounds)
+        from_files(arguments.jpegs or jpegs(Path(place), arguments.pictures), arguments.rounds)
 
 
 if __name__ == "__main__":
