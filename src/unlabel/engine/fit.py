@@ -16,6 +16,7 @@ from unlabel.data.source import Source
 from unlabel.engine import checkpoint
 from unlabel.engine.attention import use_explicit_attention
 from unlabel.engine.callbacks import Beside, Enough, Signals, Stopwatch, quiet_lightning
+from unlabel.engine.compiling import compile_networks
 from unlabel.engine.folder import RunFolder
 from unlabel.engine.job import Job, build_method, recipe
 from unlabel.engine.machine import keep_freed_memory
@@ -63,6 +64,8 @@ def prepare(job: Job) -> Method:
         method = method.to(memory_format=torch.channels_last)
     if job.settings.explicit_attention:
         use_explicit_attention(method)
+    if job.run.compile:
+        compile_networks(method, job.settings.device)
     return method
 
 
@@ -76,6 +79,8 @@ def measure(job: Job, method: Method, monitor: Monitor, sources: Sources) -> tup
     watch = Stopwatch(least_seconds=min(10.0, MEASURE_SHARE * budget))
     with torch.random.fork_rng(devices=[]):
         trial = copy.deepcopy(method)
+        if job.run.compile:  # which a copy is not
+            compile_networks(trial, job.settings.device)
         trial.total_updates = 10**6
         batches = loader(job, trial, sources.training, 0, Stopwatch.WARM + Stopwatch.MOST + 1)
         try:

@@ -74,6 +74,7 @@ class Run:
     device: Device = option("auto", "auto, cpu, cuda or mps")
     precision: Precision = option("auto", "auto, bf16 (autocast) or 32")
     channels_last: bool | None = option(None, "memory format of CNNs; default: yes for CNNs")
+    compile: bool = option(False, "compile the networks by torch.compile: takes up to a minute")
     threads: int | None = option(
         None, "threads that draw views beside the step; 0: drawn in the step; default: as many as keep it from waiting",
         _at_least(0),
