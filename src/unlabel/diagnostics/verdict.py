@@ -9,8 +9,8 @@ against random weights, for two networks of random weights differ by as much, an
     learning, or
     not-better-than-identity   image translation: whether translations are closer to the target domain than inputs
     too-short               neither an evaluation of embeddings nor three readings
-    collapsed               the feature std is below 5 % of 1/sqrt(D), its healthy value; in the first five readings it
-                            must also be below half of what the untrained network had
+    collapsed               the feature std is below 5 % of 1/sqrt(D), its healthy value, and below half of what the
+                            untrained network had (some networks see all images from one narrow cone)
     dimensional-collapse    at most 3 % of the min(D, n - 1) possible directions carry 99 % of the variance, and fewer
                             than half as many as in untrained weights (simple images fill few directions of any network)
     not-better-than-random  labels: neither kNN nor the linear probe beats random weights by its margin; where that
@@ -121,8 +121,7 @@ def _collapsed(e: Evidence) -> Verdict | None:
     share, before = _spread(e.latest), _spread(e.untrained)
     if share is None or share >= COLLAPSED or e.vindicated:
         return None
-    early = not e.evaluated and len(e.readings) < ENOUGH_READINGS
-    if early and before is not None and share > before / 2:
+    if before is not None and share > before / 2:
         return None
     then = "" if before is None else f", {_percent(before)} with untrained weights"
     return Verdict(
