@@ -10,8 +10,8 @@ part of the gradient,
 with g = dL/dr. Where anchors and candidates are the same rows, the matrix is symmetric: each tile above the diagonal
 also serves its mirror image, which halves products and exponentials.
 
-Where |s| is bounded by a b so small that e^{-2b} does not underflow (unit vectors, k <= 30 in float32), the tiles are
-e^{s - b}, one pass of exponentials without looking for the largest value of a row first.
+Where |s| is bounded so low that e^{|s|} fits (unit vectors, k <= 30 in float32), the tiles are e^s: one pass of
+exponentials, without looking for the largest value of a row first.
 """
 
 from collections.abc import Iterator
@@ -20,6 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from unlabel.products import product
 
 TILE = 1024
 """Rows and columns of a tile."""
@@ -30,7 +32,7 @@ WHOLE = 2**20
 KEPT = 2**24
 """If all tiles together have at most so many entries (64 MiB in float32), backward need not make them again."""
 
-_SPAN = {torch.float32: 60.0, torch.float64: 600.0}  # the largest 2b
+_BOUND = {torch.float32: 30.0, torch.float64: 300.0}  # of |s|, so that e^{s} and sums of many have room to both sides
 
 
 def row_log_sum_exp(
@@ -83,12 +85,11 @@ class _RowLogSumExp(torch.autograd.Function):
     def forward(
         ctx: Any, a: Tensor, c: Tensor, k: Tensor, excluded: Tensor | None, same: tuple[Tensor, Tensor] | None
     ) -> Tensor:
-        bound = float(k.abs() * a.norm(dim=1).max() * c.norm(dim=1).max()) * (1 + 1e-5)
-        bounded = 2 * bound <= _SPAN[a.dtype]
+        bounded = bool(k.abs() * a.norm(dim=1).max() * c.norm(dim=1).max() <= _BOUND[a.dtype])
         mirrored = same is not None and same[0] is same[1]
         symmetric = a is c and bounded and excluded is None and (same is None or mirrored)
         left = _Left(excluded, same)
-        grid = _Grid(a, c, k, bound if bounded else None, symmetric, left)
+        grid = _Grid(a, c, k, bounded, symmetric, left)
         kept = [] if bounded and grid.entries <= KEPT and any(ctx.needs_input_grad) else None
         if bounded:
             total = a.new_zeros(len(a))
@@ -98,66 +99,64 @@ class _RowLogSumExp(torch.autograd.Function):
                     total[columns] += tile.sum(dim=0)
                 if kept is not None:
                     kept.append(tile)
-            r = total.log_().add_(bound)
+            r = total.log_()
         else:
             r = a.new_full((len(a),), -torch.inf)
             for rows, _, tile in grid:
                 r[rows] = torch.logaddexp(r[rows], tile.logsumexp(dim=1))
         ctx.save_for_backward(a, c, k, r)
-        ctx.left, ctx.bound, ctx.symmetric, ctx.kept = left, bound if bounded else None, symmetric, kept
+        ctx.left, ctx.bounded, ctx.symmetric, ctx.kept = left, bounded, symmetric, kept
         return r
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         a, c, k, r = ctx.saved_tensors
-        grid = _Grid(a, c, k, ctx.bound, ctx.symmetric, ctx.left)
+        grid = _Grid(a, c, k, ctx.bounded, ctx.symmetric, ctx.left)
         empty = r == -torch.inf  # rows without candidates, which move nothing
         r = r.masked_fill(empty, 0.0)
-        u = g if ctx.bound is None else (g * (ctx.bound - r).exp()).masked_fill_(empty, 0.0)
+        u = (g * (-r).exp()).masked_fill_(empty, 0.0) if ctx.bounded else g
         if ctx.symmetric:
             # Both arguments are one tensor: autograd adds what each is given, so one gets it all.
             moved = _symmetric_gradient(a, u, grid, ctx.kept)
             return k * moved, None, 0.5 * (a * moved).sum(), None, None
         toward_c, toward_a = torch.zeros_like(a), torch.zeros_like(c)
         for rows, columns, tile in grid.again(ctx.kept):
-            weighted = (tile - r[rows, None]).exp_().mul_(u[rows, None]) if ctx.bound is None else tile * u[rows, None]
-            toward_c[rows].addmm_(weighted, c[columns])
-            toward_a[columns].addmm_(weighted.T, a[rows])
+            weighted = tile * u[rows, None] if ctx.bounded else (tile - r[rows, None]).exp_().mul_(u[rows, None])
+            toward_c[rows] += product(weighted, c[columns])
+            toward_a[columns] += product(weighted.T, a[rows])
         return k * toward_c, k * toward_a, (a * toward_c).sum(), None, None
 
 
 class _Grid:
-    """The tiles of a similarity matrix: of e^{s - bound}, or of s itself where there is no bound."""
+    """The tiles of a similarity matrix: of e^s where it is bounded, else of s itself."""
 
-    def __init__(self, a: Tensor, c: Tensor, k: Tensor, bound: float | None, symmetric: bool, left: _Left) -> None:
+    def __init__(self, a: Tensor, c: Tensor, k: Tensor, bounded: bool, symmetric: bool, left: _Left) -> None:
         """symmetric: a is c, and only the tiles on and above the diagonal are made."""
-        self.ka, self.c, self.bound, self.left = k * a, c, bound, left
+        self.ka, self.c, self.bounded, self.left = k * a, c, bounded, left
         across = _tiles(len(c))
         self.places = [(rows, part) for i, rows in enumerate(_tiles(len(a))) for part in across[i * symmetric :]]
         self.entries = sum((rows.stop - rows.start) * (part.stop - part.start) for rows, part in self.places)
 
     def __iter__(self) -> Iterator[tuple[slice, slice, Tensor]]:
         for rows, columns in self.places:
-            yield rows, columns, self._tile(rows, columns)
+            tile = product(self.ka[rows], self.c[columns].T)
+            if self.bounded:
+                yield rows, columns, self.left.out(tile.exp_(), rows, columns, 0.0)
+            else:
+                yield rows, columns, self.left.out(tile, rows, columns, -torch.inf)
 
     def again(self, kept: list[Tensor] | None) -> Iterator[tuple[slice, slice, Tensor]]:
         """The same tiles, those that were kept or new ones. Do not write into them."""
         return iter(self) if kept is None else ((*place, tile) for place, tile in zip(self.places, kept, strict=True))
 
-    def _tile(self, rows: slice, columns: slice) -> Tensor:
-        if self.bound is None:
-            return self.left.out(self.ka[rows] @ self.c[columns].T, rows, columns, -torch.inf)
-        tile = torch.addmm(self.ka.new_tensor(-self.bound), self.ka[rows], self.c[columns].T).exp_()
-        return self.left.out(tile, rows, columns, 0.0)
-
 
 def _symmetric_gradient(z: Tensor, u: Tensor, grid: _Grid, kept: list[Tensor] | None) -> Tensor:
-    """sum_j (g_i P_ij + g_j P_ji) z_j = sum_j e^{s_ij - b} (u_i + u_j) z_j, with u = g e^{b - r}: [n, d]."""
+    """sum_j (g_i P_ij + g_j P_ji) z_j = sum_j e^{s_ij} (u_i + u_j) z_j, with u = g e^{-r}: [n, d]."""
     moved = torch.zeros_like(z)
     for rows, columns, tile in grid.again(kept):
         weighted = (u[rows, None] + u[None, columns]).mul_(tile)
-        moved[rows].addmm_(weighted, z[columns])
+        moved[rows] += product(weighted, z[columns])
         if rows != columns:
-            moved[columns].addmm_(weighted.T, z[rows])
+            moved[columns] += product(weighted.T, z[rows])
     return moved
