@@ -37,6 +37,13 @@ def test_colour_and_grey_pictures():
     assert Arrays(COLOUR).path(2) == "array/2"
 
 
+def test_multispectral_pictures_keep_their_channels():
+    images = np.random.default_rng(0).integers(0, 256, (3, 11, 11, 200), np.uint8)
+    source = Arrays(images)
+    assert source.channels == 200 and source.image(1).shape == (200, 11, 11)
+    np.testing.assert_array_equal(source.image(1).permute(1, 2, 0), images[1])
+
+
 def test_a_picture_is_a_copy():
     images = COLOUR.copy()
     Arrays(images).image(0).zero_()
@@ -47,10 +54,11 @@ def test_a_picture_is_a_copy():
     ("images", "words"),
     [
         (COLOUR.astype(np.float32), "uint8 .*not float32"),
-        (COLOUR.transpose(0, 3, 1, 2), r"\[N, H, W, 3\], not \[6, 3, 4, 5\]; move the channels"),
+        (COLOUR.transpose(0, 3, 1, 2), r"\[N, H, W, C\], not \[6, 3, 4, 5\]; move the channels"),
         (GREY[0], r"not \[4, 5\]"),
         (COLOUR[:0], "no picture"),
-        (np.zeros((2, 4, 4, 4), np.uint8), "not"),
+        (np.zeros((2, 5, 16, 16), np.uint8), "move the channels"),
+        (np.zeros((2, 4, 4, 4, 4), np.uint8), "not"),
     ],
 )
 def test_other_arrays_are_faults(images, words):

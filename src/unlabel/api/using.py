@@ -20,18 +20,18 @@ from unlabel.engine.job import recipe
 from unlabel.engine.keep import backbone_facts, load_backbone, load_method
 from unlabel.engine.progress import stages
 from unlabel.engine.run import Run
-from unlabel.engine.sources import open_sources
+from unlabel.engine.sources import open_sources, same_channels
 from unlabel.errors import Fault, nearest
 from unlabel.evaluation.features import Features, extract_all
 from unlabel.evaluation.neighbours import neighbours
 from unlabel.methods import Translates
 from unlabel.reporting import write_report
 from unlabel.reporting.contact_sheet import neighbours_picture
-from unlabel.views import View, evaluation, render, sample
+from unlabel.views import View, as_rgb, evaluation, render, sample
 
 
 def load(run: str | Path) -> nn.Module:
-    """The pre-trained backbone of a run folder: images [B, 3, S, S], normalised as in training, -> [B, D]."""
+    """The pre-trained backbone of a run folder: images [B, C, S, S], normalised as in training, -> [B, D]."""
     return load_backbone(run)
 
 
@@ -58,6 +58,7 @@ def report(run: str | Path) -> Path:
 def _features(run: str | Path, source: Source, console: Console | None) -> Features:
     """The backbone's features of all readable images of a source."""
     view = _view(RunFolder(run))
+    same_channels(source, view.channels, f"the run {run}")
     with stages(console or Console(stderr=True), "embedding") as progress:
         found = extract_all(
             {"": load_backbone(run)}, source, view, progress=lambda share: progress(f"{len(source):,} images", share)
@@ -93,6 +94,8 @@ def neighbors(
         picture = decode_file(str(query), str(query)).pixels
     except Unreadable as problem:
         raise Fault(f"the query {problem.path} cannot be read: {problem.reason}") from problem
+    if view.channels != 3:
+        raise Fault(f"the query {query} is an RGB image, and {run} was trained on images of {view.channels} channels")
     size = np.array([picture.shape[1:]])
     record = sample(view, seed=0, epoch=0, view_index=0, indices=np.zeros(1, np.int64), sizes=size)[0]
     with torch.inference_mode():
@@ -109,7 +112,7 @@ def neighbors(
 
 
 def _image(pixels: torch.Tensor) -> Image.Image:
-    return Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
+    return Image.fromarray(as_rgb(pixels).permute(1, 2, 0).contiguous().numpy())
 
 
 def export(run: str | Path, *, to: str, out: str | Path | None = None) -> Path:
@@ -132,6 +135,7 @@ def translate(run: str | Path, *, data: str, out: str | Path) -> int:
     if not isinstance(method, Translates):
         raise Fault(f"{run} is a {job.run.method} run; only image translation (such as CUT) translates")
     source, view = open_source(data), recipe(job, method).views[0]
+    same_channels(source, view.channels, f"the run {run}")
     return sum(_translate_one(method.translate, view, source, i, Path(out)) for i in range(len(source)))
 
 

@@ -2,7 +2,8 @@
 
 What an `.npz` may hold (names in capitals or not):
 
-- pictures under `images`, `image`, `imgs`, `x`, `data` or `arr_0`: uint8 [N, H, W] or [N, H, W, 3];
+- pictures under `images`, `image`, `imgs`, `x`, `data` or `arr_0`: uint8 [N, H, W] or [N, H, W, C], where C is 1 for
+  grey, 3 for RGB, and any other number for multispectral images;
 - labels under `labels`, `label`, `y`, `targets`, `target` or `arr_1`: [N] integers (negative = unknown) or strings;
 - either of them with `train` before or after (`x_train`, `train_images`), and then `test`, `val`, `valid` or
   `validation` likewise for the test split;
@@ -38,7 +39,7 @@ _BLOB = ("names", "offsets", "blob")
 class Arrays(Source):
     """The pictures of one array.
 
-    images: uint8 [N, H, W] (grey), [N, H, W, 1] or [N, H, W, 3].
+    images: uint8 [N, H, W] or [N, H, W, C]. Grey pictures become RGB of equal channels; any other C stays as it is.
     labels: [N] int64, -1 where unknown; None = all unknown.
 
     Raises Fault for another shape or type of array.
@@ -54,26 +55,28 @@ class Arrays(Source):
     ) -> None:
         if images.dtype != np.uint8:
             raise Fault(f"{name}: pictures must be uint8 (0 to 255), not {images.dtype}: convert the array")
-        if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] not in (1, 3)):
-            order = "; move the channels to the end" if images.ndim == 4 and images.shape[1] in (1, 3) else ""
-            raise Fault(f"{name}: pictures must be an array [N, H, W] or [N, H, W, 3], not {list(images.shape)}{order}")
+        front = images.ndim == 4 and images.shape[3] not in (1, 3) and _channels_first(*images.shape[1:])
+        if images.ndim not in (3, 4) or front:
+            order = "; move the channels to the end" if front else ""
+            raise Fault(f"{name}: pictures must be an array [N, H, W] or [N, H, W, C], not {list(images.shape)}{order}")
         if 0 in images.shape:
             raise Fault(f"{name}: there is no picture in an array of shape {list(images.shape)}")
         if labels is None:
             labels = np.full(len(images), -1, np.int64)
         if len(labels) != len(images):
             raise Fault(f"{name}: there are {len(images)} pictures and {len(labels)} labels; each needs one")
-        super().__init__(name, labels.astype(np.int64), classes)
+        channels = images.shape[3] if images.ndim == 4 else 1
+        super().__init__(name, labels.astype(np.int64), classes, channels=3 if channels == 1 else channels)
         self.images = images
 
     def __len__(self) -> int:
         return len(self.images)
 
     def image(self, i: int) -> Tensor:
-        """Picture i as uint8 [3, H, W]."""
+        """Picture i as uint8 [C, H, W]."""
         image = self.images[i]
-        rgb = np.broadcast_to(image.reshape(*image.shape[:2], -1), (*image.shape[:2], 3))
-        return torch.from_numpy(np.array(np.moveaxis(rgb, 2, 0), order="C"))
+        whole = np.broadcast_to(image.reshape(*image.shape[:2], -1), (*image.shape[:2], self.channels))
+        return torch.from_numpy(np.array(np.moveaxis(whole, 2, 0), order="C"))
 
     def path(self, i: int) -> str:
         """The name of the array and the number of the picture."""
@@ -83,6 +86,11 @@ class Arrays(Source):
         """Covers all pixels and labels."""
         thousands = (self.images[k : k + 1000].tobytes() for k in range(0, len(self.images), 1000))
         return digest([str(self.images.shape), *thousands, self.labels.tobytes()])
+
+
+def _channels_first(a: int, b: int, c: int) -> bool:
+    """Whether [a, b, c] looks like channels, height, width: RGB or grey in front, or few of equal sides."""
+    return a in (1, 3) or a < b == c
 
 
 class Encoded(Source):

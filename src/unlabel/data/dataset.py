@@ -22,7 +22,7 @@ class TorchDataset(Source):
     dataset: its items are pictures, or tuples that begin with one: a PIL image, or uint8 [C, H, W] as a tensor. Labels
              for evaluation are those of its attribute `targets` or `labels`, names of classes those of `classes`.
 
-    Raises Fault for a data set without a length, and when asked for an item that is no picture.
+    Raises Fault for a data set without a length, and where items are no pictures or none can be read.
     """
 
     def __init__(self, dataset: Dataset, name: str = "") -> None:
@@ -33,6 +33,7 @@ class TorchDataset(Source):
         classes = getattr(dataset, "classes", None)
         super().__init__(name or type(dataset).__name__, labels, None if classes is None else [str(c) for c in classes])
         self.dataset: Any = dataset
+        self.channels = _readable(self, 0)[1].shape[0]
 
     def __len__(self) -> int:
         return len(self.dataset)

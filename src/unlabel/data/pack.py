@@ -2,7 +2,7 @@
 
 It is an Arrow IPC stream, which any Arrow reader opens: a schema, batches of rows, an end mark.
 
-    image          bytes of a JPEG, or of uint8 [height, width, 3]
+    image          bytes of a JPEG, or of uint8 [height, width, channels]
     height, width  of the picture in the pack
     path, label    where it came from; label -1 = unknown
     index          its position in what was packed
@@ -35,7 +35,7 @@ from unlabel.errors import Fault
 
 SUFFIX = ".pack"
 BATCH = 256  # rows; what is lost at most when packing is cut off
-_VERSION = 1
+_VERSION = 2
 _END = b"\xff\xff\xff\xff\0\0\0\0"
 _KEY = b"unlabel.pack"
 _COLUMNS = [
@@ -75,8 +75,10 @@ def write_pack(
 
     Raises Fault where `file` is a whole pack already, no pack, or a pack of something else.
     """
+    if source.channels != 3 and quality is not None:
+        raise Fault(f"JPEGs are RGB images, and those of {source.name} have {source.channels} channels: pack them raw")
     facts = {"version": _VERSION, "size": size, "quality": quality, "pictures": len(source),
-             "classes": source.classes, "source": source.fingerprint()}  # fmt: skip
+             "channels": source.channels, "classes": source.classes, "source": source.fingerprint()}  # fmt: skip
     schema = pa.schema(_COLUMNS, metadata={_KEY: json.dumps(facts)})
     begun = _begin(Path(file), schema, facts)
     total = len(source)
@@ -138,11 +140,15 @@ def _row(source: Source, i: int, size: int, quality: int | None) -> dict[str, An
     except Unreadable:
         return None  # the source has noted it
     if pixels.shape[:2] != target:
-        picture = Image.fromarray(pixels).resize((target[1], target[0]), Image.Resampling.BICUBIC)
-        pixels = np.array(picture)
+        pixels = np.stack([_resized(pixels[..., c], target) for c in range(source.channels)], axis=2)
     image = pixels.tobytes() if quality is None else simplejpeg.encode_jpeg(pixels, quality=quality)
     return {"image": image, "height": target[0], "width": target[1], "path": source.path(i),
             "label": int(source.labels[i]), "index": i}  # fmt: skip
+
+
+def _resized(channel: np.ndarray, target: tuple[int, int]) -> np.ndarray:
+    """uint8 [H, W] at the target's (height, width)."""
+    return np.asarray(Image.fromarray(channel).resize((target[1], target[0]), Image.Resampling.BICUBIC))
 
 
 def _check(row: dict[str, Any], before: int) -> int:
@@ -171,7 +177,8 @@ class Pack(Source):
         self.columns = {name: [batch[name] for batch in batches] for name, _ in _COLUMNS}
         self.starts = np.cumsum([0, *(len(batch) for batch in batches)])
         self.sound = np.zeros(self.starts[-1], bool)
-        super().__init__(str(file), self._all("label").astype(np.int64), self.facts["classes"])
+        labels = self._all("label").astype(np.int64)
+        super().__init__(str(file), labels, self.facts["classes"], channels=self.facts["channels"])
 
     def _all(self, column: str) -> np.ndarray:
         return np.concatenate([part.to_numpy() for part in self.columns[column]])
@@ -194,7 +201,8 @@ class Pack(Source):
         if not self.sound[i]:
             self._verify(i, data)
         if self.facts["quality"] is None:
-            return Look.of(torch.from_numpy(np.frombuffer(data, np.uint8).reshape(height, width, 3)).permute(2, 0, 1))
+            stored = np.frombuffer(data, np.uint8).reshape(height, width, self.channels)
+            return Look.of(torch.from_numpy(stored).permute(2, 0, 1))
         jpeg = Jpeg(data.to_pybytes(), (height, width), "RGB")
 
         def pixels(least: tuple[int, int] | None) -> Tensor:

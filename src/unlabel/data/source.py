@@ -37,7 +37,7 @@ class Look:
     """A picture whose size is known, and whose pixels may still have to be decoded.
 
     size    (height, width)
-    pixels  uint8 [3, H, W] of at least the (height, width) it is given, or of `size` for None. A larger picture may
+    pixels  uint8 [C, H, W] of at least the (height, width) it is given, or of `size` for None. A larger picture may
             come smaller than it is. It may be shared: do not write into it. Raises Unreadable.
     """
 
@@ -57,6 +57,7 @@ class Source(ABC):
     labels:  [n] int64, the class of each picture, -1 where unknown.
     classes: the names of classes 0, 1, ..., or None when there are no classes.
     factors: other known facts of each picture by name, [n] each, or None; for evaluation only.
+    channels: of every picture, 3 (RGB) wherever files are read; arrays may have any number.
     skipped: pictures that turned out to be unreadable so far, by position; `image` fills it.
     """
 
@@ -66,11 +67,13 @@ class Source(ABC):
         labels: np.ndarray,
         classes: list[str] | None = None,
         factors: dict[str, np.ndarray] | None = None,
+        channels: int = 3,
     ) -> None:
         self.name = name
         self.labels = labels
         self.classes = classes
         self.factors = factors
+        self.channels = channels
         self.skipped: dict[int, Unreadable] = {}
 
     @abstractmethod
@@ -79,7 +82,7 @@ class Source(ABC):
 
     @abstractmethod
     def image(self, i: int) -> Tensor:
-        """Picture i, uint8 [3, H, W], channels apart or side by side in memory. It may be shared: do not write into it.
+        """Picture i, uint8 [C, H, W], channels apart or side by side in memory. It may be shared: do not write into it.
 
         Raises Unreadable, after noting it in `skipped`, when there is no such picture to be had.
         Threads may call it at the same time.
@@ -135,7 +138,7 @@ class Subset(Source):
         if len(self.indices) and not 0 <= self.indices.min() <= self.indices.max() < len(source):
             raise IndexError(f"indices of a subset must be in [0, {len(source)})")
         factors = source.factors and {key: facts[self.indices] for key, facts in source.factors.items()}
-        super().__init__(source.name, source.labels[self.indices], source.classes, factors)
+        super().__init__(source.name, source.labels[self.indices], source.classes, factors, source.channels)
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -167,7 +170,7 @@ class Cached(Source):
     """
 
     def __init__(self, source: Source, max_bytes: int, max_pixels: int = SMALL) -> None:
-        super().__init__(source.name, source.labels, source.classes, source.factors)
+        super().__init__(source.name, source.labels, source.classes, source.factors, source.channels)
         self.source = source
         self.skipped = source.skipped
         self.max_bytes, self.max_pixels = max_bytes, max_pixels

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from unlabel.engine.folder import RunFolder, write_atomically
-from unlabel.engine.keep import backbone_facts, load_backbone
+from unlabel.engine.keep import backbone_facts, load_backbone, spec_of
 from unlabel.errors import Fault
 
 TOLERANCE = 1e-5
@@ -26,7 +26,7 @@ def write_export(folder: RunFolder, to: str, out: Path) -> Path:
     facts = backbone_facts(folder)
     backbone = load_backbone(folder.path)
     torch.manual_seed(0)
-    images = torch.randn(4, 3, facts["size"], facts["size"])
+    images = torch.randn(4, spec_of(facts).channels, facts["size"], facts["size"])
     with torch.inference_mode():
         expected = backbone(images)
     write: dict[str, Callable[[nn.Module, dict[str, Any], Path], Path]] = {
@@ -55,7 +55,7 @@ def _write_folder(out: Path, tensors: dict[str, Tensor], facts: dict[str, Any], 
 def _loading(build: str) -> str:
     """The source of load.py around the lines that make `model`."""
     return (
-        '"""Builds the backbone with its weights as `model`: images [B, 3, S, S] -> features [B, D]."""\n\n'
+        '"""Builds the backbone with its weights as `model`: images [B, C, S, S] -> features [B, D]."""\n\n'
         "from pathlib import Path\n\nfrom safetensors.torch import load_file\n"
         f"{build.rstrip()}\n"
         'model.load_state_dict(load_file(Path(__file__).parent / "model.safetensors"))\nmodel.eval()\n'
@@ -120,6 +120,8 @@ def _resnet_lines(backbone: Any, facts: dict[str, Any]) -> str:
 
 
 def _vit_lines(backbone: Any, facts: dict[str, Any]) -> str:
+    if spec_of(facts).channels != 3:
+        raise Fault(f"torchvision's ViT looks at RGB images, not at {spec_of(facts).channels} channels: export to timm")
     if backbone.global_pool != "token":
         raise Fault(
             "torchvision's ViT takes its class token, and this run averages patch tokens: export to timm or onnx"
@@ -171,7 +173,7 @@ def _onnx(backbone: nn.Module, facts: dict[str, Any], out: Path) -> Path:
             raise Fault(f"export to onnx needs the package {package}: pip install 'unlabel[onnx]'")
     path = out if out.suffix == ".onnx" else out / "backbone.onnx"
     path.parent.mkdir(parents=True, exist_ok=True)
-    example = torch.randn(2, 3, facts["size"], facts["size"])
+    example = torch.randn(2, spec_of(facts).channels, facts["size"], facts["size"])
     torch.onnx.export(
         backbone, (example,), str(path), input_names=["images"], output_names=["features"],
         dynamic_shapes=({0: torch.export.Dim("batch", min=1)},), dynamo=True, external_data=False, verbose=False,

@@ -143,7 +143,7 @@ def fit(job: Job, sources: Sources, folder: RunFolder, console: Console, *, resu
     return job
 
 
-def _statistics(job: Job, method: Method) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+def _statistics(job: Job, method: Method) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation that the method's images are normalised with."""
     view = recipe(job, method).views[0]
     return view.mean, view.std

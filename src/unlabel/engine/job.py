@@ -39,6 +39,11 @@ class Job:
         return self.run.size or 0
 
     @property
+    def channels(self) -> int:
+        """Of the images."""
+        return self.backbone.channels if self.backbone else 3
+
+    @property
     def epochs(self) -> float:
         """Length of the training in passes over the data."""
         return self.updates / self.updates_per_epoch
@@ -94,9 +99,15 @@ def decide(options: Options, start: Mapping[str, Any], sources: Sources) -> Job:
     run_names = {f.name for f in fields(Run)}
     run = Run(**{n: v for n, v in start.items() if n in run_names} | options.run)
     run = replace(run, size=run.size or image_size(sources.training[0]))
-    spec = _backbone(run, method) if needs_backbone(method) else None
+    channels = sources.training[0].channels
+    if channels != 3 and not needs_backbone(method):
+        raise Fault(f"{method.title} is for RGB images, and those of {run.data} have {channels} channels")
+    spec = _backbone(run, method, channels) if needs_backbone(method) else None
     choice = settings(run.device, run.precision, run.channels_last, cnn=spec is None or "vit" not in spec.timm)
     choice = _with_attention(choice, spec)
+    if channels != 3:
+        words = f"images of {channels} channels: views without saturation, hue and grey, which need RGB"
+        choice = replace(choice, reasons=(*choice.reasons, words))
     run = replace(
         run,
         backbone=spec.name if spec else "auto",
@@ -128,15 +139,15 @@ def _with_attention(choice: Settings, spec: backbones.Spec | None) -> Settings:
     return replace(choice, explicit_attention=True, reasons=reasons)
 
 
-def _backbone(run: Run, method: type[methods.Method]) -> backbones.Spec:
+def _backbone(run: Run, method: type[methods.Method], channels: int) -> backbones.Spec:
     size = run.size or 0
     if run.backbone != "auto":
-        return backbones.resolve(run.backbone, size, pool=method.pool)
+        return backbones.resolve(run.backbone, size, pool=method.pool, channels=channels)
     if torch.cuda.is_available() and run.device in ("auto", "cuda"):
         name = "vit_small_patch16_224" if method.host == "vit" else "resnet50" if size >= 96 else "resnet18"
     else:
         name = "tiny_vit" if method.host == "vit" else "tiny_resnet"
-    return backbones.resolve(name, size, pool=method.pool)
+    return backbones.resolve(name, size, pool=method.pool, channels=channels)
 
 
 def build_method(job: Job) -> methods.Method:
@@ -156,6 +167,5 @@ def build_method(job: Job) -> methods.Method:
 def recipe(job: Job, method: methods.Method) -> Recipe:
     """The views of a job: the method's own, or those named by the option `views` with the method's mask."""
     own = method.views(job.size)
-    if job.run.views == "auto":
-        return own
-    return replace(chosen_views(job.run.views, job.size, type(method)), mask=own.mask)
+    chosen = own if job.run.views == "auto" else chosen_views(job.run.views, job.size, type(method))
+    return Recipe(views=tuple(view.for_channels(job.channels) for view in chosen.views), mask=own.mask)

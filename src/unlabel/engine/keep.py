@@ -1,7 +1,7 @@
 """What is kept of a run: the backbone's weights and how to build the network they belong to; and loading it."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -46,19 +46,23 @@ def backbone_facts(folder: RunFolder) -> dict[str, Any]:
 
 
 def load_backbone(run: str | Path) -> nn.Module:
-    """The pre-trained backbone of a run folder, in evaluation mode: images [B, 3, S, S] -> features [B, D].
+    """The pre-trained backbone of a run folder, in evaluation mode: images [B, C, S, S] -> features [B, D].
 
     Reading the files runs no code. Faults: not a run folder, not finished, damaged weights.
     """
     folder = RunFolder(run)
     facts = backbone_facts(folder)
-    names = {"name", "timm", "kwargs", "stem", "size"}
-    model = backbones.build(backbones.Spec(**{name: facts[name] for name in names}))
+    model = backbones.build(spec_of(facts))
     try:
         model.load_state_dict(load_tensors(folder.weights.read_bytes()))
     except (OSError, safetensors.SafetensorError, RuntimeError) as problem:
         raise Fault(f"{folder.weights} is missing, damaged or of another network") from problem
     return model.eval()
+
+
+def spec_of(facts: dict[str, Any]) -> backbones.Spec:
+    """The backbone that backbone.json describes."""
+    return backbones.Spec(**{field.name: facts[field.name] for field in fields(backbones.Spec)})
 
 
 def load_method(run: str | Path) -> tuple[Job, Method]:

@@ -64,6 +64,21 @@ def _labelled(source: Source) -> bool:
 
 def open_sources(run: Run) -> Sources:
     """Open the data of a run and divide it; Fault for data that is not there or does not fit together."""
+    sources = _opened(run)
+    for other in (*sources.training[1:], sources.memory, sources.queries):
+        same_channels(other, sources.training[0].channels, run.data)
+    return sources
+
+
+def same_channels(source: Source, channels: int, of: str) -> None:
+    """Fault where a source's images have other than `channels` channels, which those of `of` have."""
+    if source.channels != channels:
+        raise Fault(
+            f"the images of {source.name} have {source.channels} channels and those of {of} {channels}: they must agree"
+        )
+
+
+def _opened(run: Run) -> Sources:
     data = _limited(Cached(open_source(run.data), CACHE_BYTES), run.limit)
     if run.data_b is not None:
         return _two_domains(run, data)

@@ -56,7 +56,7 @@ def settle(
 
 
 def pixels(x: Tensor) -> Tensor:
-    """The image itself as a feature: [B, 3, S, S] -> [B, 3 s s] with s = min(S, 32), each image's mean taken away.
+    """The image itself as a feature: [B, C, S, S] -> [B, C s s] with s = min(S, 32), each image's mean taken away.
 
     Larger images are averaged down. Without its mean an image is compared by its pattern, not by its brightness.
     """

@@ -39,7 +39,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """Measure a frozen representation and its controls.
 
-    embed          images [B, 3, S, S] on `device` -> [B, D]; its modules must be in evaluation mode already
+    embed          images [B, C, S, S] on `device` -> [B, D]; its modules must be in evaluation mode already
     train_source   the memory: images that the probes learn from
     test_source    the queries: other images (a `Subset` of the same collection where it has no test split)
     view           the deterministic view of both

@@ -15,7 +15,7 @@ from unlabel.views import View, sample
 from unlabel.views.batched import render_batch
 
 Embed = Callable[[Tensor], Tensor]
-"""Images [B, 3, S, S] -> embeddings [B, D]."""
+"""Images [B, C, S, S] -> embeddings [B, D]."""
 
 _DECODED_BYTES = 32 << 20  # of decoded images that a thread holds before it renders them
 
@@ -52,7 +52,7 @@ def extract(
 ) -> Features:
     """The embeddings of a source's images under one view.
 
-    embed       images [B, 3, S, S] on `device` -> embeddings [B, D]; putting its module into evaluation mode is the
+    embed       images [B, C, S, S] on `device` -> embeddings [B, D]; putting its module into evaluation mode is the
                 caller's duty, for `embed` need not be a module
     indices     [n] positions in the source; None: all of them
     threads     that decode and render; None: one for each core, four at most
@@ -143,7 +143,7 @@ def two_views(
 def _batches(
     source: Source, view: View, wanted: np.ndarray, batch_size: int, threads: int | None, view_index: int
 ) -> Iterator[tuple[Tensor, list[int], list[Unreadable]]]:
-    """(images [b, 3, S, S], their positions, what could not be read), in order, a few batches ahead of the network."""
+    """(images [b, C, S, S], their positions, what could not be read), in order, a few batches ahead of the network."""
     workers = threads or min(4, os.cpu_count() or 1)
     # A batch is shared out among the threads; each renders its part as it decodes, so that memory stays small.
     share = max(1, -(-batch_size // workers))
@@ -193,5 +193,5 @@ def _render(
             flush()
     if images:
         flush()
-    empty = torch.empty(0, 3, view.size, view.size)
+    empty = torch.empty(0, view.channels, view.size, view.size)
     return torch.cat(rendered) if rendered else empty, positions, skipped

@@ -90,7 +90,7 @@ class _RowLogSumExp(torch.autograd.Function):
         symmetric = a is c and bounded and excluded is None and (same is None or mirrored)
         left = _Left(excluded, same)
         grid = _Grid(a, c, k, bounded, symmetric, left)
-        kept = [] if bounded and grid.entries <= KEPT and any(ctx.needs_input_grad) else None
+        kept: list[Tensor] | None = [] if bounded and grid.entries <= KEPT and any(ctx.needs_input_grad) else None
         if bounded:
             total = a.new_zeros(len(a))
             for rows, columns, tile in grid:

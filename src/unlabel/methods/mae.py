@@ -46,7 +46,7 @@ from unlabel.nn.masking import ids_from_mask
 from unlabel.nn.patches import denormalise, normalise, patchify, unpatchify
 from unlabel.nn.vit import fix_positions, tokens
 from unlabel.optim.plan import Plan
-from unlabel.views import Batch, RandomMask, Recipe, named
+from unlabel.views import Batch, RandomMask, Recipe, as_rgb, named
 
 SHOWN = 8  # pictures in a grid
 
@@ -97,7 +97,7 @@ class MAE(Method):
             decoder_width,
             decoder_depth,
             decoder_heads,
-            out_dim=3 * self.patch**2,
+            out_dim=vit.patch_embed.proj.in_channels * self.patch**2,
             grid=vit.patch_embed.grid_size,
             prefix=vit.num_prefix_tokens,
         )
@@ -135,12 +135,13 @@ class MAE(Method):
         painted = self.reconstruct(x, mask).float()
         if self.norm_pixels:
             painted = denormalise(painted, like=y)
-        view = named("mae", x.shape[-1]).views[0]
-        mean, std = (x.new_tensor(values).view(3, 1, 1) for values in (view.mean, view.std))
+        view = named("mae", x.shape[-1]).views[0].for_channels(x.shape[1])
+        mean, std = (x.new_tensor(values).view(-1, 1, 1) for values in (view.mean, view.std))
         hidden, grid = mask[..., None].expand_as(y), self.backbone.patch_embed.grid_size
         original, painted = (unpatchify(t, self.patch, grid) * std + mean for t in (y, torch.where(hidden, painted, y)))
         seen = original.masked_fill(unpatchify(hidden.float(), self.patch, grid) > 0, 0.5)  # grey
-        rows = make_grid(torch.cat([seen, painted, original]), nrow=len(x), padding=2, pad_value=1.0)
+        shown = as_rgb(torch.cat([seen, painted, original]))
+        rows = make_grid(shown, nrow=len(x), padding=2, pad_value=1.0)
         return {"reconstructions": (rows.clamp(0, 1) * 255).round().to(torch.uint8).cpu()}
 
 

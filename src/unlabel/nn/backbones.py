@@ -13,7 +13,7 @@ A `Spec` is plain values from which the same network is always built, here or by
 import math
 import re
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeGuard
 
 import timm
@@ -80,8 +80,13 @@ class Spec:
     stem: Stem
     size: int
 
+    @property
+    def channels(self) -> int:
+        """C, how many channels images have."""
+        return int(self.kwargs.get("in_chans", 3))
 
-def resolve(name: str, size: int, *, pool: Pool = "default") -> Spec:
+
+def resolve(name: str, size: int, *, pool: Pool = "default", channels: int = 3) -> Spec:
     """The spec of the backbone called `name` (ours or timm's) for images of `size` pixels. Builds nothing.
 
     pool  how a ViT makes its one vector: "default" is timm's way, the class token for nearly all;
@@ -89,6 +94,11 @@ def resolve(name: str, size: int, *, pool: Pool = "default") -> Spec:
 
     Faults: an unknown name (with the nearest known one); a size that cannot be cut into patches.
     """
+    spec = _fitted(name, size, pool)
+    return spec if channels == 3 else replace(spec, kwargs={**spec.kwargs, "in_chans": channels})
+
+
+def _fitted(name: str, size: int, pool: Pool) -> Spec:
     own: dict[str, Any]
     match name:
         case "tiny_resnet":
@@ -116,7 +126,7 @@ def resolve(name: str, size: int, *, pool: Pool = "default") -> Spec:
 
 
 def build(spec: Spec) -> nn.Module:
-    """The network, freshly initialised from torch's global generator: images [B, 3, S, S] -> features [B, D].
+    """The network, freshly initialised from torch's global generator: images [B, C, S, S] -> features [B, D].
 
     `num_features` is D. Fault where the network cannot run at this size, or makes no vector of an image.
     """
@@ -127,7 +137,7 @@ def build(spec: Spec) -> nn.Module:
     for edit in _edits(model, spec):
         edit.apply(model)
     generator = torch.Generator().manual_seed(0)  # the global one is the caller's
-    x = torch.randn(2, 3, spec.size, spec.size, generator=generator)
+    x = torch.randn(2, spec.channels, spec.size, spec.size, generator=generator)
     try:
         features = _look(model, x)
     except Exception as problem:
@@ -261,7 +271,7 @@ def _edits(model: nn.Module, spec: Spec) -> list[_Edit]:
         return [_conv3x3("conv1", model.conv1, left), _Edit("maxpool", "identity")]
     removed = 4 // left
     edits = []
-    for name, shrunk in _shrinking(model, spec.size).items():
+    for name, shrunk in _shrinking(model, spec.size, spec.channels).items():
         layer = model.get_submodule(name)
         if shrunk >= removed:
             continue
@@ -280,7 +290,7 @@ def _conv3x3(name: str, old: nn.Conv2d, stride: int) -> _Edit:
     return _Edit(name, "conv3x3", stride, (old.in_channels, old.out_channels), old.bias is not None)
 
 
-def _shrinking(model: nn.Module, size: int) -> dict[str, int]:
+def _shrinking(model: nn.Module, size: int, channels: int) -> dict[str, int]:
     """Layers with a stride -> by how much (1, 2, 4, ...) their input is smaller than the image.
 
     Branches side by side (a residual and its shortcut) see the same size, and so are always changed together.
@@ -300,7 +310,7 @@ def _shrinking(model: nn.Module, size: int) -> dict[str, int]:
     ]
     # A network too deep for the size may fail late, when its first layers have been seen; `build` judges the result.
     with suppress(Exception):
-        _look(model, torch.zeros(1, 3, size, size))
+        _look(model, torch.zeros(1, channels, size, size))
     for handle in handles:
         handle.remove()
     return seen

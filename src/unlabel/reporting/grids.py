@@ -7,6 +7,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from unlabel.views import as_rgb
+
 _GAP, _WIDE_GAP = 2, 14  # pixels between views of one image, and between images
 _MAT = 144  # a middle grey: it suits a light page and a dark one
 _LEGIBLE = 80  # smaller views are enlarged by a whole factor, so that their pixels stay pixels
@@ -52,4 +54,4 @@ def _pixels(view: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor
     view = view.detach().float().cpu()
     mu, sigma = (torch.tensor(values).view(1, -1, 1, 1) for values in (mean, std))
     pixels = ((view * sigma + mu) * 255).round().clamp(0, 255).to(torch.uint8)
-    return pixels.expand(-1, 3, -1, -1)
+    return as_rgb(pixels)

@@ -9,11 +9,13 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from unlabel.views import as_rgb
+
 
 def write_thumbnails(images: Iterable[Tensor], folder: Path, tile: int = 48) -> Path:
     """Writes thumbnails.jpg and thumbnails.json ({"tile", "columns", "count"}) into the folder.
 
-    images  uint8 [3, H, W] of any size, in the order of the rows of embeddings.parquet; consumed one by one
+    images  uint8 [C, H, W] of any size, in the order of the rows of embeddings.parquet; consumed one by one
     folder  made where it is absent
     tile    side in pixels: each image is shrunk (or enlarged) so that its shorter side fits, and cut to its centre
     Returns the path of thumbnails.jpg. Tile i lies in row i // columns, column i % columns.
@@ -34,7 +36,7 @@ def write_thumbnails(images: Iterable[Tensor], folder: Path, tile: int = 48) -> 
 
 
 def _thumbnail(image: Tensor, tile: int) -> Image.Image:
-    pixels = image.detach().cpu().permute(1, 2, 0).numpy()  # [H, W, 3]
+    pixels = as_rgb(image.detach().cpu()).permute(1, 2, 0).numpy()  # [H, W, 3]
     side = min(pixels.shape[:2])
     top, left = (pixels.shape[0] - side) // 2, (pixels.shape[1] - side) // 2
     square = Image.fromarray(np.ascontiguousarray(pixels[top : top + side, left : left + side]))

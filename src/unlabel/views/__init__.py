@@ -5,6 +5,7 @@ from unlabel.views.batched import prepare_renderer, render_batch
 from unlabel.views.named import NAMES, evaluation, named
 from unlabel.views.recipe import IMAGENET_MEAN, IMAGENET_STD, RandomMask, Recipe, View
 from unlabel.views.render import render
+from unlabel.views.rgb import as_rgb
 from unlabel.views.sample import RECORD, boxes, least_sizes, rescaled, sample, sample_masks
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "RandomMask",
     "Recipe",
     "View",
+    "as_rgb",
     "boxes",
     "evaluation",
     "least_sizes",

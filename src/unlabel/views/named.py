@@ -43,8 +43,8 @@ def named(name: str, size: int) -> Recipe:
 
 def evaluation(
     size: int,
-    mean: tuple[float, float, float] = IMAGENET_MEAN,
-    std: tuple[float, float, float] = IMAGENET_STD,
+    mean: tuple[float, ...] = IMAGENET_MEAN,
+    std: tuple[float, ...] = IMAGENET_STD,
 ) -> View:
     """What evaluation sees: the largest central square, resized; nothing is random.
 
