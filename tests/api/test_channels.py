@@ -34,7 +34,7 @@ def test_five_bands_from_array_to_report(bands: Path, tmp_path: Path, method: st
     assert backbone(torch.randn(2, 5, 16, 16)).shape[0] == 2
     assert unlabel.embed(tmp_path / "run", data=str(bands), out=tmp_path / "e.parquet") == 48
     assert unlabel.export(tmp_path / "run", to="timm").exists()
-    with pytest.raises(Fault, match="3 channels and those of the run .* 5"):
+    with pytest.raises(Fault, match=r"3 channels and those of the run .* 5"):
         unlabel.embed(tmp_path / "run", data="shapes:8", out=tmp_path / "f.parquet")
 
 
