@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import unlabel  # noqa: F401 (first: it sets how torch's threads wait)
 from unlabel.engine.machine import machine, versions
@@ -73,21 +74,25 @@ def installed(package: str) -> bool:
 
 def record(name: str, title: str, rows: list[Row], *, unit: str, note: str) -> None:
     """Print a contest's table and write it to RESULTS/NAME.json; if that is our own folder, also into docs/speed.md."""
-    facts = {"title": title, "unit": unit, "note": note, "machine": machine(), "versions": versions() | _peers(),
-             "rows": [asdict(row) for row in rows]}  # fmt: skip
+    keep(name, title, table(rows, unit), note=note, rows=[asdict(row) for row in rows])
+
+
+def keep(name: str, title: str, table: str, *, note: str, **numbers: Any) -> None:
+    """The same for any table, in Markdown, with the numbers that it shows."""
+    facts = {"title": title, "table": table, "note": note, "machine": machine(), "versions": versions() | _peers()}
     RESULTS.mkdir(exist_ok=True, parents=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps(facts, indent=1) + "\n")
-    print(f"\n{title}\n\n{table(facts)}\n\n{note}\n")
+    (RESULTS / f"{name}.json").write_text(json.dumps(facts | numbers, indent=1) + "\n")
+    print(f"\n{title}\n\n{table}\n\n{note}\n", flush=True)
     if RESULTS == _WHOLE:
         write_tables()
 
 
-def table(facts: dict) -> str:
-    """A recorded contest as Markdown."""
-    lines = [f"| | {facts['unit']} | lowest to highest | ratio |", "|---|---|---|---|"]
-    for row in facts["rows"]:
-        rate, low, high = (_number(row[key]) for key in ("rate", "low", "high"))
-        lines.append(f"| {row['name']} | {rate} | {low} to {high} | {row['ratio']:.2f} |")
+def table(rows: list[Row], unit: str) -> str:
+    """A contest as Markdown."""
+    lines = [f"| | {unit} | lowest to highest | ratio |", "|---|---|---|---|"]
+    for row in rows:
+        rate, low, high = (_number(value) for value in (row.rate, row.low, row.high))
+        lines.append(f"| {row.name} | {rate} | {low} to {high} | {row.ratio:.2f} |")
     return "\n".join(lines)
 
 
@@ -102,7 +107,7 @@ def write_tables() -> None:
         where = (
             f"{facts['machine']['processor']}, {facts['machine']['cores']} cores ({facts['machine']['instructions']})"
         )
-        parts.append(f"### {facts['title']}\n\n{table(facts)}\n\n{facts['note']}\n\n{where}; {about}.\n")
+        parts.append(f"### {facts['title']}\n\n{facts['table']}\n\n{facts['note']}\n\n{where}; {about}.\n")
     SPEED.write_text(f"{head}{begin}\n\n" + "\n".join(parts))
 
 
