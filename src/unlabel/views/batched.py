@@ -6,7 +6,6 @@
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from unlabel.views.sample import sample
 
 COMPILING = "compiling the view renderer for this processor: about 20 seconds, only this once"
 _SILENCE = 1.0  # seconds that pass before it is said
+_prepared: list[bool] = []  # not empty: the renderer is compiled
 
 
 def render_batch(images: Sequence[Tensor], records: np.ndarray, view: View, out: Tensor | None = None) -> Tensor:
@@ -44,9 +44,10 @@ def render_batch(images: Sequence[Tensor], records: np.ndarray, view: View, out:
     return out
 
 
-@lru_cache(1)
 def prepare_renderer(say: Callable[[str], None] = lambda text: print(text, file=sys.stderr)) -> None:
     """Compile the renderer, or load it if this machine has done so before; `say` hears it if that takes long."""
+    if _prepared:
+        return
     timer = threading.Timer(_SILENCE, say, [COMPILING])
     timer.daemon = True
     timer.start()
@@ -56,6 +57,7 @@ def prepare_renderer(say: Callable[[str], None] = lambda text: print(text, file=
         _render([image], record, view, torch.empty(1, 3, 8, 8))
     finally:
         timer.cancel()
+    _prepared.append(True)
 
 
 def _render(images: Sequence[Tensor], records: np.ndarray, view: View, out: Tensor) -> None:
