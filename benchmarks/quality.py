@@ -21,7 +21,8 @@ BATCH, WORKERS = 256, 2
 NOTE = (
     "Mean and standard deviation over seeds, in per cent. Every length is a run of its own whose schedule ends with "
     "it; both train the same backbone and are evaluated by the same protocol (kNN: k = 20, cosine, weights "
-    "exp(cos / 0.07), 20,000 training images remembered, 5,000 test images asked; linear: logistic regression on frozen features)."
+    "exp(cos / 0.07), 20,000 training images remembered, 5,000 test images asked; linear: logistic regression on "
+    "frozen features)."
 )
 
 
