@@ -88,9 +88,10 @@ def _render(images: Sequence[Tensor], records: np.ndarray, view: View, out: Tens
 
 
 def _scratch(images: Sequence[Tensor], view: View, channels: int) -> int:
-    """How many numbers rendering needs room for: a view, and a blurred channel or a row of the largest image."""
+    """How many numbers rendering needs room for: a view, and another half resized, blurred, or a row of an image."""
     blurred = view.size * (view.size + view.blur_kernel - 1)
-    return channels * view.size**2 + max(blurred, channels * max(image.shape[2] for image in images))
+    row = channels * max(image.shape[2] for image in images)
+    return channels * view.size**2 + max(channels * view.size**2, blurred, row)
 
 
 def _in_rows(image: Tensor) -> bool:

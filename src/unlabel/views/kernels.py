@@ -115,7 +115,7 @@ def _centres(x, centres):
 def _blurred(x, side, sigma, radius, space):
     """Gaussian blur of x [C, S * S] in place, reflecting at the border; `radius` is at most that of the window."""
     radius = min(radius, int(4.2 * sigma) + 1)  # what lies further out weighs 3e-5 altogether
-    taps = np.empty(radius + 1, np.float32)
+    taps = np.zeros(radius + 2, np.float32)  # with one that weighs nothing, so that pairs of pairs come out even
     total = 0.0
     for k in range(radius + 1):
         taps[k] = np.exp(-0.5 * (k / sigma) ** 2)
@@ -130,9 +130,15 @@ def _blurred(x, side, sigma, radius, space):
         for y in range(side):
             target = middle[y * width + radius : y * width + radius + side]
             _weighted(target, picture[y * side : (y + 1) * side], taps[0])
-            for k in range(1, radius + 1):
-                above, below = reflected(y - k, side) * side, reflected(y + k, side) * side
-                _add_pair(target, picture[above : above + side], picture[below : below + side], taps[k])
+            for k in range(1, radius + 1, 2):
+                far = k + 1 if k < radius else k
+                a, b = reflected(y - k, side) * side, reflected(y + k, side) * side
+                c, d = reflected(y - far, side) * side, reflected(y + far, side) * side
+                near, beyond = (
+                    (picture[a : a + side], picture[b : b + side]),
+                    (picture[c : c + side], picture[d : d + side]),
+                )
+                _add_pairs(target, near, beyond, taps[k], taps[k + 1])
         for y in range(side):
             row = middle[y * width : (y + 1) * width]
             for k in range(1, radius + 1):
@@ -140,8 +146,11 @@ def _blurred(x, side, sigma, radius, space):
                 row[radius + side - 1 + k] = row[radius + reflected(side - 1 + k, side)]
             target = picture[y * side : (y + 1) * side]
             _weighted(target, row[radius : radius + side], taps[0])
-            for k in range(1, radius + 1):
-                _add_pair(target, row[radius - k : radius - k + side], row[radius + k : radius + k + side], taps[k])
+            for k in range(1, radius + 1, 2):
+                far = k + 1 if k < radius else k
+                near = row[radius - k : radius - k + side], row[radius + k : radius + k + side]
+                beyond = row[radius - far : radius - far + side], row[radius + far : radius + far + side]
+                _add_pairs(target, near, beyond, taps[k], taps[k + 1])
 
 
 @compiled
@@ -151,9 +160,11 @@ def _weighted(target, a, w):
 
 
 @compiled
-def _add_pair(target, a, b, w):
+def _add_pairs(target, near, far, w, v):
+    """Two pairs at a time: half as often is the target read and written."""
+    (a, b), (c, d) = near, far
     for j in range(len(target)):
-        target[j] += w * (a[j] + b[j])
+        target[j] += w * (a[j] + b[j]) + v * (c[j] + d[j])
 
 
 @compiled
@@ -212,7 +223,7 @@ def render_all(addresses, layout, records, how, order, mean, std, out, form, str
     mean, std  [C]
     out        address of the batch; its value (n, c, y, x) is so many on as the sum of each times its `strides`
     form       what is written: FLOAT32 or BFLOAT16, normalised; UINT8, the pixels as they are
-    scratch    float32 [C S S + (S + 2 radius) S and at least the longest row of an image]
+    scratch    float32 [C S S + the largest of C S S, (S + 2 radius) S and the longest row of an image]
     """
     kind, frame, cubic, radius, side, channels = how
     # Addressed like the images and not as an array: numba counts references to the parts of arrays, atomically.

@@ -76,6 +76,14 @@ def _down(target, source, first, stride, weight):
         for j in range(n):
             target[j] = u * a[j]
         return
+    if taps == 4:
+        a, b = source[at : at + n], source[at + stride : at + stride + n]
+        at += 2 * stride
+        c, d = source[at : at + n], source[at + stride : at + stride + n]
+        u, v, w, z = weight[0], weight[1], weight[2], weight[3]
+        for j in range(n):
+            target[j] = (u * a[j] + v * b[j]) + (w * c[j] + z * d[j])
+        return
     for k in range(0, taps - 1, 2):
         at = (first + k) * stride
         a, b, u, v = source[at : at + n], source[at + stride : at + stride + n], weight[k], weight[k + 1]
@@ -118,6 +126,41 @@ def _across(target, source, step, first, weight):
 
 
 @compiled
+def _across_rgb(r, g, b, source, first, weight):
+    """The same for three channels side by side, at once: places and weights are looked up once for all."""
+    taps, one, two, three = np.uintp(weight.shape[1]), np.uintp(1), np.uintp(2), np.uintp(3)
+    if taps == 2:
+        for i in range(len(r)):
+            at = first[i] * three
+            to = at + three
+            u, v = weight[i, 0], weight[i, 1]
+            r[i] = u * source[at] + v * source[to]
+            g[i] = u * source[at + one] + v * source[to + one]
+            b[i] = u * source[at + two] + v * source[to + two]
+    elif taps == 4:
+        for i in range(len(r)):
+            at = first[i] * three
+            to, on, up = at + three, at + np.uintp(6), at + np.uintp(9)
+            u, v, w, z = weight[i, 0], weight[i, 1], weight[i, 2], weight[i, 3]
+            r[i] = (u * source[at] + v * source[to]) + (w * source[on] + z * source[up])
+            g[i] = (u * source[at + one] + v * source[to + one]) + (w * source[on + one] + z * source[up + one])
+            b[i] = (u * source[at + two] + v * source[to + two]) + (w * source[on + two] + z * source[up + two])
+    else:
+        for i in range(len(r)):
+            at = first[i] * three
+            red, green, blue = np.float32(0.0), np.float32(0.0), np.float32(0.0)
+            for k in range(taps):
+                w = weight[i, k]
+                red += w * source[at]
+                green += w * source[at + one]
+                blue += w * source[at + two]
+                at += three
+            r[i] = red
+            g[i] = green
+            b[i] = blue
+
+
+@compiled
 def resized(x, source, plane, line, step, rows, columns, space):
     """Fill x [C, S, S] from the bytes `source`, whose value (c, y, x) lies at c plane + y line + x step.
 
@@ -128,28 +171,34 @@ def resized(x, source, plane, line, step, rows, columns, space):
     top, bottom = int(r_first.min()), int(r_first.max()) + r_weight.shape[1]
     left, right = int(c_first.min()), int(c_first.max()) + c_weight.shape[1]
     stride = np.uintp(step)
+    together = step > 1
     if bottom - top <= side:
+        rows_in = bottom - top
+        for y in range(rows_in):
+            line_in = source[(top + y) * line :]
+            if together and channels == 3:
+                at, apart = y * side, rows_in * side
+                r, g, b = space[at : at + side], space[at + apart : at + apart + side], space[at + 2 * apart :][:side]
+                _across_rgb(r, g, b, line_in, c_first, c_weight)
+            else:
+                for c in range(channels):
+                    at = (c * rows_in + y) * side
+                    _across(space[at : at + side], line_in[c * plane :], stride, c_first, c_weight)
         for c in range(channels):
-            for y in range(top, bottom):
-                _across(
-                    space[(y - top) * side : (y - top + 1) * side],
-                    source[c * plane + y * line :],
-                    stride,
-                    c_first,
-                    c_weight,
-                )
             for i in range(side):
-                _down(x[c, i], space, int(r_first[i]) - top, side, r_weight[i])
+                _down(x[c, i], space[c * rows_in * side :], int(r_first[i]) - top, side, r_weight[i])
         return
     # One run holds a row of the box: of all channels where they lie side by side, of one where they lie apart.
     c_first = c_first - np.uintp(left)
-    together = step > 1
     row = space[: (right - left) * step]
     for i in range(side):
         if together:
             _down(row, source[left * step :], int(r_first[i]), line, r_weight[i])
-            for c in range(channels):
-                _across(x[c, i], row[c * plane :], stride, c_first, c_weight)
+            if channels == 3:
+                _across_rgb(x[0, i], x[1, i], x[2, i], row, c_first, c_weight)
+            else:
+                for c in range(channels):
+                    _across(x[c, i], row[c * plane :], stride, c_first, c_weight)
         else:
             for c in range(channels):
                 _down(row, source[c * plane + left :], int(r_first[i]), line, r_weight[i])
