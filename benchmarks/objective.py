@@ -31,7 +31,7 @@ def ours(z1: Tensor, z2: Tensor) -> Tensor:
 
 
 def whole(z1: Tensor, z2: Tensor) -> Tensor:
-    blockwise.WHOLE = 1 << 62
+    blockwise.held_whole = lambda *_: True
     return nt_xent(z1, z2, temperature=TEMPERATURE)
 
 

@@ -26,13 +26,18 @@ from unlabel.products import product
 TILE = 1024
 """Rows and columns of a tile."""
 
-WHOLE = 2**20
-"""So many similarities are held whole: below, tiles bring nothing."""
+WHOLE = 2**24
+"""On accelerators so many similarities are held whole: asking whether they are bounded would make the host wait."""
 
 KEPT = 2**24
 """If all tiles together have at most so many entries (64 MiB in float32), backward need not make them again."""
 
 _BOUND = {torch.float32: 30.0, torch.float64: 300.0}  # of |s|, so that e^{s} and sums of many have room to both sides
+
+
+def held_whole(anchors: Tensor, candidates: Tensor) -> bool:
+    """Whether their matrix is better held whole. On the host never: gradients by hand are faster at every size."""
+    return anchors.device.type != "cpu" and len(anchors) * len(candidates) < WHOLE
 
 
 def row_log_sum_exp(

@@ -38,8 +38,8 @@ def info_nce(
     depend on each other. At least float32 whatever the precision around it. With all rows equal: log(number
     of candidates left).
 
-    From 2²⁰ similarities on the matrix is not held but made tile by tile (`blockwise`), with the same result: memory
-    O((a + c) d), and less time where anchors and candidates are the same rows.
+    On the host, and on accelerators from 2²⁴ similarities on, the matrix is not held but made tile by tile
+    (`blockwise`), with the same result in memory O((a + c) d).
     """
     with torch.autocast(anchors.device.type, enabled=False):
         precision = torch.promote_types(anchors.dtype, torch.float32)
@@ -48,7 +48,7 @@ def info_nce(
         candidates = anchors if alike else candidates.to(precision)
         columns = positive if positive.ndim == 2 else positive[:, None]
         known, columns = columns >= 0, columns.clamp(min=0)  # [a, p]
-        if len(anchors) * len(candidates) < blockwise.WHOLE:
+        if blockwise.held_whole(anchors, candidates):
             logits = anchors @ candidates.T / temperature  # [a, c]
             attracted = logits.gather(1, columns)  # [a, p]
             if excluded is not None:
