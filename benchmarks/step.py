@@ -1,6 +1,6 @@
 """How long a training step takes: unlabel whole, the bare networks of a method, lightly's example at equal shapes.
 
-    python benchmarks/step.py [--rounds 3] [--methods simclr byol ...] [--seconds 6]
+    python benchmarks/step.py [--rounds 5] [--methods simclr byol ...] [--seconds 6]
 
 "unlabel" is `unlabel.pretrain` as it is: heads, loss, teacher, optimiser, log, Lightning, with views drawn beside the
 step. "bare networks" is forward and backward of the same networks on one batch that never changes, at the same
@@ -23,7 +23,7 @@ from pathlib import Path
 
 METHODS = ("simclr", "byol", "dino", "mae", "rotation", "cut")
 OURS, BARE, LIGHTLY, EQUAL = "unlabel, whole step", "bare networks", "lightly as written", "lightly, our settings"
-IMAGES = 2048
+IMAGES = 8192
 
 
 def prepared(name: str, folder: str) -> tuple:
@@ -110,7 +110,7 @@ def timed(step: Callable[[], None], zero: Callable[[], None], seconds: float) ->
     return found
 
 
-def one(name: str, who: str, folder: str, seconds: float) -> None:
+def one(name: str, who: str, folder: str, seconds: float, images: int) -> None:
     """Measure one contestant of one method here and now; prints images and seconds a step."""
     if who != LIGHTLY:
         import unlabel  # noqa: F401 (before torch: it sets how threads wait)
@@ -121,8 +121,8 @@ def one(name: str, who: str, folder: str, seconds: float) -> None:
     if who == LIGHTLY:
         fit.keep_freed_memory = lambda: None
     if who == OURS:
-        found, images = whole(name, folder, seconds)
-        print(json.dumps({"seconds": statistics.median(found), "images": images}))
+        found, batch = whole(name, folder, images)
+        print(json.dumps({"seconds": statistics.median(found), "images": batch}))
         return
     job, method, batch = prepared(name, folder)
     autocast = job.settings.precision == "bf16" and who != LIGHTLY
@@ -144,40 +144,42 @@ def one(name: str, who: str, folder: str, seconds: float) -> None:
     print(json.dumps({"seconds": statistics.median(timed(cast, method.zero_grad, seconds)), "images": len(batch)}))
 
 
-def whole(name: str, folder: str, seconds: float) -> tuple[list[float], int]:
-    """Seconds of each update of a run, from its journal, and images an update."""
+def whole(name: str, folder: str, images: int) -> tuple[list[float], int]:
+    """Seconds of each update of a run of one epoch, from its journal, and images an update."""
     import unlabel
 
     with tempfile.TemporaryDirectory() as out:
-        run = unlabel.pretrain(name, **asked(name, folder), budget=f"{2 * seconds:g}s", out=f"{out}/run").folder
+        run = unlabel.pretrain(name, **asked(name, folder), epochs=1, limit=images, out=f"{out}/run").folder
         lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
         plan = json.loads((run / "run.json").read_text())["plan"]
     moments = [line["seconds"] for line in lines if "loss" in line]
     return [b - a for a, b in pairwise(moments[3:])], plan["batch_size"]
 
 
-def measured(name: str, who: str, folder: str, seconds: float) -> float:
-    """Images a second of one contestant."""
+def measured(name: str, who: str, folder: str, seconds: float, images: int) -> tuple[float, int]:
+    """Images a second of one contestant, and images in a batch; `images` is the length of a run of ours."""
     done = subprocess.run(
-        [sys.executable, __file__, "--one", who, "--methods", name, "--folder", folder, "--seconds", str(seconds)],
-        capture_output=True, text=True, env={k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"},
+        [sys.executable, __file__, "--one", who, "--methods", name, "--folder", folder,
+         "--seconds", str(seconds), "--images", str(images)], capture_output=True, text=True,
+        env={k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"},
     )  # fmt: skip
     if done.returncode:
         raise RuntimeError(done.stderr)
     found = json.loads(done.stdout.splitlines()[-1])
-    return found["images"] / found["seconds"]
+    return found["images"] / found["seconds"], found["images"]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS)
     parser.add_argument("--seconds", type=float, default=6.0, help="to measure for, each time")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--folder", help=argparse.SUPPRESS)
+    parser.add_argument("--images", type=int, default=IMAGES, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        one(arguments.methods[0], arguments.one, arguments.folder, arguments.seconds)
+        one(arguments.methods[0], arguments.one, arguments.folder, arguments.seconds, arguments.images)
         return
     import numpy as np
     from common import installed, record, rows  # not above: they import torch, and unlabel before it
@@ -189,8 +191,12 @@ def main() -> None:
             peers = (LIGHTLY, EQUAL) if name not in ("rotation", "cut") and installed("lightly") else ()
             rates: dict[str, list[float]] = {who: [] for who in (BARE, OURS, *peers)}
             for _ in range(arguments.rounds):
+                images = IMAGES
                 for who, found in rates.items():
-                    found.append(measured(name, who, folder, arguments.seconds))
+                    rate, batch = measured(name, who, folder, arguments.seconds, images)
+                    found.append(rate)
+                    if who == BARE:
+                        images = min(IMAGES, max(12 * batch, int(rate * arguments.seconds)))
             note = "Ratios to the bare networks, forward and backward and nothing else."
             record(f"step-{name}", f"A training step of {name}", rows(rates, BARE), unit="images/s", note=note)
 
