@@ -1,25 +1,21 @@
 """How long a training step takes: unlabel whole, the bare networks of a method, lightly's example at equal shapes.
 
-    python benchmarks/step.py [--rounds 5] [--methods simclr byol ...] [--seconds 6]
+    python benchmarks/step.py [--rounds 8] [--methods simclr byol ...] [--seconds 4]
 
 "unlabel" is `unlabel.pretrain` as it is: heads, loss, teacher, optimiser, log, Lightning, with views drawn beside the
 step. "bare networks" is forward and backward of the same networks on one batch that never changes, at the same
 precision and memory format, and nothing else. lightly's examples get that batch too: as they are written (float32,
-channels first, default allocator), and with our precision, format and allocator. Each measurement is a process of
-its own.
+channels first, default allocator), and with our precision, format and allocator. Each is a process of its own; they
+take turns.
 """
 
 import argparse
-import json
-import os
-import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
+
+from turns import rates, tell
 
 METHODS = ("simclr", "byol", "dino", "mae", "rotation", "cut")
 OURS, BARE, LIGHTLY, EQUAL = "unlabel, whole step", "bare networks", "lightly as written", "lightly, our settings"
@@ -96,34 +92,18 @@ def bare(name: str, method, batch) -> Callable[[], None]:  # type: ignore[no-unt
     return players
 
 
-def timed(step: Callable[[], None], zero: Callable[[], None], seconds: float) -> list[float]:
-    """Seconds of each step, after a few that do not count."""
-    found: list[float] = []
-    for turn in range(3 + 10_000):
-        begun = time.perf_counter()
-        zero()
-        step()
-        if turn >= 3:
-            found.append(time.perf_counter() - begun)
-        if len(found) >= 5 and sum(found) > seconds:
-            break
-    return found
-
-
-def one(name: str, who: str, folder: str, seconds: float, images: int) -> None:
-    """Measure one contestant of one method here and now; prints images and seconds a step."""
+def one(name: str, who: str, folder: str) -> None:
+    """Take step after step as one of the contestants."""
     if who != LIGHTLY:
         import unlabel  # noqa: F401 (before torch: it sets how threads wait)
     import torch
 
     from unlabel.engine import fit
 
+    if who == OURS:
+        whole(name, folder)
     if who == LIGHTLY:
         fit.keep_freed_memory = lambda: None
-    if who == OURS:
-        found, batch = whole(name, folder, images)
-        print(json.dumps({"seconds": statistics.median(found), "images": batch}))
-        return
     job, method, batch = prepared(name, folder)
     autocast = job.settings.precision == "bf16" and who != LIGHTLY
     if who == BARE:
@@ -136,50 +116,42 @@ def one(name: str, who: str, folder: str, seconds: float, images: int) -> None:
             batch.views = [view.contiguous() for view in batch.views]
         step = STEPS[name](method, job.hyper)
         work = lambda: step(batch.views)  # noqa: E731
-
-    def cast() -> None:
+    while True:
+        begun = time.perf_counter()
+        method.zero_grad()
         with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
             work()
+        tell(time.perf_counter() - begun)
 
-    print(json.dumps({"seconds": statistics.median(timed(cast, method.zero_grad, seconds)), "images": len(batch)}))
 
-
-def whole(name: str, folder: str, images: int) -> tuple[list[float], int]:
-    """Seconds of each update of a run of one epoch, from its journal, and images an update."""
+def whole(name: str, folder: str) -> None:
+    """A run of ours as anyone starts it, told from outside when an update is done."""
     import unlabel
+    from unlabel.engine.callbacks import Beside
 
+    inner, last = Beside.on_train_batch_end, [time.perf_counter()]
+
+    def done(self, *arguments) -> None:  # type: ignore[no-untyped-def]
+        inner(self, *arguments)
+        now = time.perf_counter()
+        tell(now - last[0])
+        last[0] = now
+
+    Beside.on_train_batch_end = done
     with tempfile.TemporaryDirectory() as out:
-        run = unlabel.pretrain(name, **asked(name, folder), epochs=1, limit=images, out=f"{out}/run").folder
-        lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-        plan = json.loads((run / "run.json").read_text())["plan"]
-    moments = [line["seconds"] for line in lines if "loss" in line]
-    return [b - a for a, b in pairwise(moments[3:])], plan["batch_size"]
-
-
-def measured(name: str, who: str, folder: str, seconds: float, images: int) -> tuple[float, int]:
-    """Images a second of one contestant, and images in a batch; `images` is the length of a run of ours."""
-    done = subprocess.run(
-        [sys.executable, __file__, "--one", who, "--methods", name, "--folder", folder,
-         "--seconds", str(seconds), "--images", str(images)], capture_output=True, text=True,
-        env={k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"},
-    )  # fmt: skip
-    if done.returncode:
-        raise RuntimeError(done.stderr)
-    found = json.loads(done.stdout.splitlines()[-1])
-    return found["images"] / found["seconds"], found["images"]
+        unlabel.pretrain(name, **asked(name, folder), epochs=1000, out=f"{out}/run")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS)
-    parser.add_argument("--seconds", type=float, default=6.0, help="to measure for, each time")
+    parser.add_argument("--seconds", type=float, default=4.0, help="of each turn")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--folder", help=argparse.SUPPRESS)
-    parser.add_argument("--images", type=int, default=IMAGES, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        one(arguments.methods[0], arguments.one, arguments.folder, arguments.seconds, arguments.images)
+        one(arguments.methods[0], arguments.one, arguments.folder)
         return
     import numpy as np
     from common import installed, record, rows  # not above: they import torch, and unlabel before it
@@ -189,16 +161,12 @@ def main() -> None:
         np.save(Path(folder) / "images.npy", small(IMAGES))
         for name in arguments.methods:
             peers = (LIGHTLY, EQUAL) if name not in ("rotation", "cut") and installed("lightly") else ()
-            rates: dict[str, list[float]] = {who: [] for who in (BARE, OURS, *peers)}
-            for _ in range(arguments.rounds):
-                images = IMAGES
-                for who, found in rates.items():
-                    rate, batch = measured(name, who, folder, arguments.seconds, images)
-                    found.append(rate)
-                    if who == BARE:
-                        images = min(IMAGES, max(12 * batch, int(rate * arguments.seconds)))
+            commands = {
+                who: [__file__, "--one", who, "--methods", name, "--folder", folder] for who in (BARE, OURS, *peers)
+            }
+            found = rates(commands, rounds=arguments.rounds, seconds=arguments.seconds)
             note = "Ratios to the bare networks, forward and backward and nothing else."
-            record(f"step-{name}", f"A training step of {name}", rows(rates, BARE), unit="images/s", note=note)
+            record(f"step-{name}", f"A training step of {name}", rows(found, BARE), unit="steps/s", note=note)
 
 
 if __name__ == "__main__":
