@@ -15,27 +15,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from ours import prepared, trained
 from turns import rates, tell
 
 METHODS = ("simclr", "byol", "dino", "mae", "rotation", "cut")
 OURS, BARE, LIGHTLY, EQUAL = "unlabel, whole step", "bare networks", "lightly as written", "lightly, our settings"
 IMAGES = 8192
-
-
-def prepared(name: str, folder: str) -> tuple:
-    """(job, method, first batch) as `unlabel.pretrain` would begin."""
-    from unlabel import recipes
-    from unlabel.engine import options
-    from unlabel.engine.fit import loader, prepare
-    from unlabel.engine.job import decide
-    from unlabel.engine.run import Run
-    from unlabel.engine.sources import open_sources
-
-    chosen = options.check(name, asked(name, folder))
-    sources = open_sources(Run(**chosen.run))
-    job = decide(chosen, recipes.choose(name, "auto", data="", size=32)[1], sources)
-    method = prepare(job).train()
-    return job, method, loader(job, method, sources.training, 0, 1).batch(0)
 
 
 def asked(name: str, folder: str) -> dict[str, object]:
@@ -101,10 +86,10 @@ def one(name: str, who: str, folder: str) -> None:
     from unlabel.engine import fit
 
     if who == OURS:
-        whole(name, folder)
+        trained(name, asked(name, folder))
     if who == LIGHTLY:
         fit.keep_freed_memory = lambda: None
-    job, method, batch = prepared(name, folder)
+    job, method, batch = prepared(name, asked(name, folder))
     autocast = job.settings.precision == "bf16" and who != LIGHTLY
     if who == BARE:
         work = bare(name, method, batch)
@@ -122,24 +107,6 @@ def one(name: str, who: str, folder: str) -> None:
         with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
             work()
         tell(time.perf_counter() - begun)
-
-
-def whole(name: str, folder: str) -> None:
-    """A run of ours as anyone starts it, told from outside when an update is done."""
-    import unlabel
-    from unlabel.engine.callbacks import Beside
-
-    inner, last = Beside.on_train_batch_end, [time.perf_counter()]
-
-    def done(self, *arguments) -> None:  # type: ignore[no-untyped-def]
-        inner(self, *arguments)
-        now = time.perf_counter()
-        tell(now - last[0])
-        last[0] = now
-
-    Beside.on_train_batch_end = done
-    with tempfile.TemporaryDirectory() as out:
-        unlabel.pretrain(name, **asked(name, folder), epochs=1000, out=f"{out}/run")
 
 
 def main() -> None:

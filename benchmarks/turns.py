@@ -36,7 +36,7 @@ def tell(seconds: float) -> None:
 
 
 def rates(commands: dict[str, list[str]], *, rounds: int, seconds: float) -> dict[str, list[float]]:
-    """Steps a second of each contestant in each round. A command is the arguments of a Python script that uses `tell`."""
+    """Steps a second of each contestant in each round. A command is a Python script with its arguments."""
     with tempfile.TemporaryDirectory() as place:
         contestants: dict[str, _Contestant] = {}
         try:
