@@ -37,7 +37,12 @@ def _numpy_is_faster() -> bool:
 
 def _maker() -> str:
     """The maker of the processor, somewhere in a text."""
+    return cpuinfo() or platform.processor()
+
+
+def cpuinfo() -> str:
+    """What Linux says of the processors; empty elsewhere."""
     try:
         return Path("/proc/cpuinfo").read_text()
     except OSError:
-        return platform.processor()
+        return ""

@@ -10,9 +10,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from unlabel.data.decode import pixels
+from unlabel.data.loader import sources_of
 from unlabel.data.source import Source, Unreadable, digest
 from unlabel.errors import Fault
-from unlabel.views import Batch, Recipe, sample, sample_masks
+from unlabel.views import Batch, Recipe, sample_all
 from unlabel.views.batched import render_batch
 
 
@@ -74,9 +75,7 @@ class Views(Dataset[Batch]):
     """
 
     def __init__(self, sources: Sequence[Source], recipe: Recipe, *, seed: int) -> None:
-        if len(sources) < recipe.sources:
-            raise Fault(f"this method looks at {recipe.sources} sources of pictures, and {len(sources)} is given")
-        self.sources, self.recipe, self.seed, self.epoch = sources, recipe, seed, 0
+        self.sources, self.recipe, self.seed, self.epoch = sources_of(recipe, sources), recipe, seed, 0
 
     def set_epoch(self, epoch: int) -> None:
         """Which epoch's views are drawn."""
@@ -86,20 +85,15 @@ class Views(Dataset[Batch]):
         return max(len(source) for source in self.sources)
 
     def __getitem__(self, i: int) -> Batch:
-        found = [_readable(source, i) for source in self.sources[: self.recipe.sources]]
-        views, records = [], []
-        for k, view in enumerate(self.recipe.views):
-            index, image = found[view.source]
-            size = np.array([image.shape[1:]], np.int64)
-            indices = np.array([index], np.int64)
-            records.append(sample(view, seed=self.seed, epoch=self.epoch, view_index=k, indices=indices, sizes=size))
-            views.append(render_batch([image], records[-1], view))
-        first = np.array([found[0][0]], np.int64)
-        mask = self.recipe.mask
-        masks = None if mask is None else torch.from_numpy(
-            sample_masks(mask, seed=self.seed, epoch=self.epoch, indices=first)
-        )  # fmt: skip
-        return Batch(views, torch.from_numpy(first), records, masks)
+        found = [_readable(source, i) for source in self.sources]
+        indices = [np.array([index], np.int64) for index, _ in found]
+        sizes = [np.array([image.shape[1:]], np.int64) for _, image in found]
+        records, masks = sample_all(self.recipe, seed=self.seed, epoch=self.epoch, indices=indices, sizes=sizes)
+        views = [
+            render_batch([found[view.source][1]], record, view)
+            for view, record in zip(self.recipe.views, records, strict=True)
+        ]
+        return Batch(views, torch.from_numpy(indices[0]), records, None if masks is None else torch.from_numpy(masks))
 
     @staticmethod
     def collate(batches: list[Batch]) -> Batch:
@@ -121,4 +115,4 @@ def _readable(source: Source, i: int) -> tuple[int, Tensor]:
             return index, source.image(index)
         except Unreadable:
             continue
-    raise Fault(f"none of the {len(source)} pictures of {source.name} can be read; `unlabel scan` lists the reasons")
+    raise source.hopeless()

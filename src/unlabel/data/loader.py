@@ -25,7 +25,7 @@ from unlabel.data.ahead import Ahead, cores
 from unlabel.data.buffers import Buffers
 from unlabel.data.source import Look, Source, Unreadable
 from unlabel.errors import Fault
-from unlabel.views import Batch, Recipe, least_sizes, rescaled, sample, sample_masks
+from unlabel.views import Batch, Recipe, least_sizes, rescaled, sample_all
 from unlabel.views.batched import render_batch
 from unlabel.views.philox import words
 
@@ -77,9 +77,7 @@ class ViewLoader:
         channels_last: bool = False,
         dtype: torch.dtype = torch.float32,
     ) -> None:
-        if len(sources) < recipe.sources:
-            raise Fault(f"this method looks at {recipe.sources} sources of pictures, and {len(sources)} is given")
-        self.sources = list(sources[: recipe.sources])
+        self.sources = sources_of(recipe, sources)
         self.recipe = recipe
         self.seed, self.start, self.stop = seed, start, stop
         self.threads, self.ahead = threads, ahead
@@ -139,21 +137,14 @@ class ViewLoader:
         ]
         indices = [np.array([index for index, _ in domain], np.int64) for domain in found]
         sizes = [np.array([look.size for _, look in domain], np.int64) for domain in found]
-        records = [
-            sample(
-                view, seed=self.seed, epoch=epoch, view_index=k, indices=indices[view.source], sizes=sizes[view.source]
-            )
-            for k, view in enumerate(self.recipe.views)
-        ]
+        records, masks = sample_all(self.recipe, seed=self.seed, epoch=epoch, indices=indices, sizes=sizes)
         images = [self._decoded([look for _, look in domain], number, records) for number, domain in enumerate(found)]
         views = [
             None if view.transform is not None else self._render(images[view.source], records[k], k)
             for k, view in enumerate(self.recipe.views)
         ]
-        masks = None
-        if self.recipe.mask is not None:
-            masks = torch.from_numpy(sample_masks(self.recipe.mask, seed=self.seed, epoch=epoch, indices=indices[0]))
-        return _Draft(views, images if any(view is None for view in views) else [], indices[0], records, masks)
+        hidden = None if masks is None else torch.from_numpy(masks)
+        return _Draft(views, images if any(view is None for view in views) else [], indices[0], records, hidden)
 
     def _decoded(self, looks: list[Look], number: int, records: list[np.ndarray]) -> list[Tensor]:
         """The pictures of one domain, once for all its views, no larger than the largest of them needs.
@@ -193,9 +184,7 @@ class ViewLoader:
                     return index, source.look(index)
                 except Unreadable:
                     continue
-        raise Fault(
-            f"none of the {len(source)} pictures of {source.name} can be read; `unlabel scan` lists the reasons"
-        )
+        raise source.hopeless()
 
     def _candidates(self, number: int, epoch: int, position: int) -> Iterator[int]:
         order = self._order(epoch, number)
@@ -217,6 +206,13 @@ class ViewLoader:
         key = word[:, 0] << np.uint64(32) | word[:, 1]
         drawn = np.argsort(key, kind="stable") if number == 0 else key
         return drawn.astype(np.uint64) % np.uint64(len(self.sources[number]))
+
+
+def sources_of(recipe: Recipe, sources: Sequence[Source]) -> list[Source]:
+    """Those of `sources` that a recipe's views look at; Fault where there are too few."""
+    if len(sources) < recipe.sources:
+        raise Fault(f"this method looks at {recipe.sources} sources of pictures, and {len(sources)} is given")
+    return list(sources[: recipe.sources])
 
 
 def _batch_size(wanted: int, pictures: int, world: int, name: str) -> int:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
+from unlabel.errors import Fault
+
 SMALL = 256 * 256  # pixels: up to here a picture is always decoded whole, and may be kept so
 
 
@@ -108,6 +110,10 @@ class Source(ABC):
         # The one that is kept is never raised: a traceback would keep the bytes of the file alive.
         self.skipped[i] = Unreadable(self.path(i), reason)
         return Unreadable(self.path(i), reason)
+
+    def hopeless(self) -> Fault:
+        """What to raise where none of the pictures can be read."""
+        return Fault(f"none of the {len(self)} pictures of {self.name} can be read; `unlabel scan` lists the reasons")
 
     @contextmanager
     def noting(self, i: int) -> Iterator[None]:

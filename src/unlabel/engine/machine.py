@@ -8,11 +8,11 @@ import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from pathlib import Path
 
 import torch
 
 from unlabel.engine.run import Device, Precision
+from unlabel.products import cpuinfo
 
 _MALLOC_TRIM_THRESHOLD, _MALLOC_MMAP_THRESHOLD = -1, -3  # names of glibc's mallopt
 
@@ -32,17 +32,9 @@ class Settings:
         return asdict(self)
 
 
-def _cpuinfo() -> str:
-    """What Linux says of the processors; empty elsewhere."""
-    try:
-        return Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return ""
-
-
 def _cpu_has_bf16() -> bool:
     """Whether the processor multiplies bfloat16 in hardware; emulated, it is ten times slower than float32."""
-    flags = _cpuinfo()
+    flags = cpuinfo()
     return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
@@ -88,7 +80,7 @@ def keep_freed_memory() -> None:
 
 def processor() -> str:
     """The name of the processor, as the system has it."""
-    lines = _cpuinfo().splitlines()
+    lines = cpuinfo().splitlines()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
 

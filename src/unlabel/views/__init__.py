@@ -6,7 +6,7 @@ from unlabel.views.named import NAMES, evaluation, named
 from unlabel.views.recipe import IMAGENET_MEAN, IMAGENET_STD, RandomMask, Recipe, View
 from unlabel.views.render import render
 from unlabel.views.rgb import as_rgb
-from unlabel.views.sample import RECORD, boxes, least_sizes, rescaled, sample, sample_masks
+from unlabel.views.sample import RECORD, boxes, least_sizes, rescaled, sample, sample_all, sample_masks
 
 __all__ = [
     "IMAGENET_MEAN",
@@ -27,5 +27,6 @@ __all__ = [
     "render_batch",
     "rescaled",
     "sample",
+    "sample_all",
     "sample_masks",
 ]

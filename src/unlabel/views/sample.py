@@ -4,12 +4,13 @@ A record depends on (seed, epoch, index, view) and the image's size only. Every 
 uniforms whatever its view needs, each at a place of its own, so that changing one probability changes nothing else.
 """
 
+from collections.abc import Sequence
 from itertools import permutations
 
 import numpy as np
 
 from unlabel.views.philox import words
-from unlabel.views.recipe import RandomMask, View
+from unlabel.views.recipe import RandomMask, Recipe, View
 
 # Crop boxes are in source pixels for "random_resized" and "centre", and in pixels of the resized image for "pad"
 # (where they may reach `pad` pixels beyond it) and "load"; `boxes` gives them all in one frame.
@@ -138,6 +139,21 @@ def _jitter(view: View, u: np.ndarray, record: np.ndarray) -> None:
         low, high = max(0.0, 1.0 - strengths[i]), 1.0 + strengths[i]
         record[name] = np.where(on, _between(factor[:, i], low, high), 1.0)
     record["hue"] = np.where(on, _between(factor[:, 3], -strengths[3], strengths[3]), 0.0)
+
+
+def sample_all(
+    recipe: Recipe, *, seed: int, epoch: int, indices: Sequence[np.ndarray], sizes: Sequence[np.ndarray]
+) -> tuple[list[np.ndarray], np.ndarray | None]:
+    """Draw everything of a recipe: RECORD [B] for each view, and bool [B, N] where it has a mask.
+
+    indices, sizes  for each source, as `sample` takes them; the mask is that of the images of source 0
+    """
+    records = [
+        sample(view, seed=seed, epoch=epoch, view_index=k, indices=indices[view.source], sizes=sizes[view.source])
+        for k, view in enumerate(recipe.views)
+    ]
+    mask = recipe.mask
+    return records, None if mask is None else sample_masks(mask, seed=seed, epoch=epoch, indices=indices[0])
 
 
 def boxes(record: np.ndarray, view: View) -> np.ndarray:
