@@ -34,8 +34,6 @@ def options(data: str) -> dict[str, object]:
 def one(who: str, data: str) -> None:
     """Take step after step as one of the contestants."""
     equal = who not in LIGHTLY or LIGHTLY[who][1]
-    if equal:
-        import unlabel  # noqa: F401 (before torch: it sets how threads wait)
     import torch
 
     from unlabel.engine import fit
@@ -94,7 +92,7 @@ def main() -> None:
     if arguments.one:
         one(arguments.one, arguments.data)
         return
-    from common import installed, record, rows  # not above: they import torch, and unlabel before it
+    from common import installed, record, rows  # not above: contestants need none of it
     from photographs import small
     from PIL import Image
 

@@ -126,7 +126,7 @@ def main() -> None:
         result = CONTESTANTS[arguments.one](arguments.cifar10, minutes, seed, arguments.runs)
         (arguments.runs / "result.json").write_text(json.dumps(result))
         return
-    from common import keep  # not above: it imports unlabel, which sets how threads wait, and not for lightly
+    from common import keep  # not above: contestants need none of it
 
     found = []
     for seed in arguments.seeds:

@@ -79,8 +79,6 @@ def bare(name: str, method, batch) -> Callable[[], None]:  # type: ignore[no-unt
 
 def one(name: str, who: str, folder: str) -> None:
     """Take step after step as one of the contestants."""
-    if who != LIGHTLY:
-        import unlabel  # noqa: F401 (before torch: it sets how threads wait)
     import torch
 
     from unlabel.engine import fit
@@ -121,7 +119,7 @@ def main() -> None:
         one(arguments.methods[0], arguments.one, arguments.folder)
         return
     import numpy as np
-    from common import installed, record, rows  # not above: they import torch, and unlabel before it
+    from common import installed, record, rows  # not above: contestants need none of it
     from photographs import small
 
     with tempfile.TemporaryDirectory() as folder:

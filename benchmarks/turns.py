@@ -58,12 +58,9 @@ def rates(commands: dict[str, list[str]], *, rounds: int, seconds: float) -> dic
 
 
 def _started(command: list[str], lines: Path) -> _Contestant:
-    environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}  # a benchmark's own
     errors = lines.with_suffix(".errors")
     with open(lines, "w") as out, open(errors, "w") as wrong:
-        process = subprocess.Popen(
-            [sys.executable, *command], stdout=out, stderr=wrong, env=environment, start_new_session=True
-        )
+        process = subprocess.Popen([sys.executable, *command], stdout=out, stderr=wrong, start_new_session=True)
     contestant = _Contestant(process, lines, [])
     while len(contestant.steps()) < WARM:
         if process.poll() is not None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-import unlabel  # noqa: F401 (before torch: it sets how torch's threads wait)
+import unlabel  # noqa: F401 (before numpy: it sets how its threads wait)
 
 import torch  # isort: skip
 

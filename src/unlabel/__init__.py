@@ -8,10 +8,8 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# Threads that wait for each other by spinning take the processor from the threads they wait for: beside the view
-# threads or any other program, training was ten times slower. OpenMP reads this once, when torch is first imported.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-# So do the threads of numpy's OpenBLAS, for 30 ms after each product; 2^4 cycles instead, read when numpy is imported.
+# Threads of numpy's OpenBLAS spin for 30 ms after each product and hold the processor against whatever comes next.
+# 2^4 cycles instead; read when numpy is imported.
 os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 
 __version__ = "0.1.0"

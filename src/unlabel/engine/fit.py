@@ -24,6 +24,7 @@ from unlabel.engine.monitor import Monitor
 from unlabel.engine.progress import ProgressDisplay
 from unlabel.engine.run import seconds
 from unlabel.engine.sources import Sources
+from unlabel.engine.waiting import Waiting
 from unlabel.errors import Fault
 from unlabel.methods import Diverged, Method
 from unlabel.views import evaluation, prepare_renderer
@@ -76,7 +77,7 @@ def measure(job: Job, method: Method, monitor: Monitor, sources: Sources) -> tup
     """
     begun = time.monotonic()
     budget = seconds(job.run.budget or "")
-    watch = Stopwatch(least_seconds=min(10.0, MEASURE_SHARE * budget))
+    watch, waiting = Stopwatch(least_seconds=min(10.0, MEASURE_SHARE * budget)), Waiting()
     with torch.random.fork_rng(devices=[]):
         trial = copy.deepcopy(method)
         if job.run.compile:  # which a copy is not
@@ -84,10 +85,11 @@ def measure(job: Job, method: Method, monitor: Monitor, sources: Sources) -> tup
         trial.total_updates = 10**6
         batches = loader(job, trial, sources.training, 0, Stopwatch.WARM + Stopwatch.MOST + 1)
         try:
-            trainer(job, trial, [watch]).fit(trial, batches)
+            trainer(job, trial, [waiting, watch]).fit(trial, batches)
         except Enough:
             pass
         finally:
+            waiting.close()
             batches.close()
         reading = time.monotonic()
         monitor.read(trial)
@@ -125,15 +127,16 @@ def fit(job: Job, sources: Sources, folder: RunFolder, console: Console, *, resu
     display = ProgressDisplay(console, job.updates, done)
     batches = loader(job, method, sources.training, done, job.updates)
     with Signals() as signals:
-        beside = Beside(job, folder, monitor, display, signals, stored)
+        beside, waiting = Beside(job, folder, monitor, display, signals, stored), Waiting()
         try:
-            trainer(job, method, [beside], logger).fit(method, batches)
+            trainer(job, method, [waiting, beside], logger).fit(method, batches)
         except Diverged as problem:
             raise Fault(
                 f"training stopped: {problem}; the last good checkpoint is {folder.checkpoint}; "
                 "try a lower lr, a longer warmup or clip=1"
             ) from problem
         finally:
+            waiting.close()
             batches.close()
             display.close()
             beside.journal.close()

@@ -1,0 +1,95 @@
+"""How OpenMP's threads wait: the choice by times of steps, and the idle team that puts them to sleep."""
+
+import sys
+import threading
+
+import pytest
+
+from unlabel.engine.waiting import Asleep, Choice, can_choose
+
+
+class Machine:
+    """Steps take as long as the way of waiting makes them; a clock counts them."""
+
+    def __init__(self, spinning: float, asleep: float, again: float = 60.0) -> None:
+        self.seconds = {False: spinning, True: asleep}
+        self.choice = Choice(again)
+        self.now = 0.0
+        self.ways: list[bool] = []
+
+    def steps(self, count: int) -> list[bool]:
+        """The way of each step."""
+        begun = len(self.ways)
+        for _ in range(count):
+            way = self.choice.asleep
+            self.ways.append(way)
+            self.now += self.seconds[way]
+            self.choice.after(self.seconds[way], self.now)
+        return self.ways[begun:]
+
+
+def test_idle_machine_spins_after_one_trial() -> None:
+    machine = Machine(spinning=1.0, asleep=1.2, again=1000.0)
+    assert machine.steps(20).count(True) == 7
+    assert not any(machine.steps(200))
+
+
+def test_busy_machine_sleeps_after_one_trial() -> None:
+    machine = Machine(spinning=4.0, asleep=1.5, again=1000.0)
+    assert machine.steps(20).count(False) == 3  # one that says little and two that say enough
+    assert all(machine.steps(200))
+
+
+def test_tries_again_and_not_often() -> None:
+    machine = Machine(spinning=1.0, asleep=1.2, again=100.0)
+    machine.steps(20)
+    share = sum(machine.steps(1000)) / 1000
+    assert 0.02 < share < 0.08  # six or seven steps out of about 107
+
+
+def test_hopeless_trial_ends_early() -> None:
+    machine = Machine(spinning=10.0, asleep=1.0, again=1000.0)
+    machine.steps(20)
+    assert machine.choice.asleep
+    machine.now += 1000.0
+    assert machine.steps(40).count(False) == 3  # one that says little and two that say enough
+
+
+@pytest.mark.parametrize("asleep", [False, True])
+def test_change_of_weather_is_noticed_at_once(asleep: bool) -> None:
+    fast, slow = (1.2, 1.0) if asleep else (1.0, 1.2)
+    machine = Machine(spinning=fast, asleep=slow, again=1e9)
+    machine.steps(20)
+    assert machine.choice.asleep is asleep
+    machine.seconds[asleep] = 5.0
+    machine.steps(20)
+    assert machine.choice.asleep is not asleep
+
+
+def test_a_slower_machine_alone_changes_nothing() -> None:
+    machine = Machine(spinning=1.0, asleep=1.2, again=1e9)
+    machine.steps(20)
+    machine.seconds = {False: 3.0, True: 3.6}
+    machine.steps(20)
+    assert not machine.choice.asleep
+
+
+def test_says_nothing_where_the_user_has_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    assert not can_choose()
+    with Asleep():
+        assert not _idle()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="libgomp is torch's OpenMP on Linux only")
+def test_idle_thread_comes_and_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 2)
+    with Asleep():
+        assert _idle()
+    assert not _idle()
+
+
+def _idle() -> bool:
+    return any(thread.name == "unlabel-asleep" for thread in threading.enumerate())
