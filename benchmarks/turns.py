@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-WARM = 4  # steps before the first turn
+WARM = 14  # steps before the first turn: ours tries by then how threads shall wait
 
 
 @dataclass

@@ -4,6 +4,7 @@ import json
 import signal
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
@@ -114,7 +115,8 @@ class Beside(pl.Callback):
                 optimiser.load_state_dict(state)
             checkpoint.restore_rng(self.resumed.rng)
         else:
-            self._read(_method(pl_module))
+            if 0 in self.moments:
+                self._read(_method(pl_module))
             self._save(trainer, _method(pl_module))
 
     def on_train_batch_end(
@@ -192,17 +194,18 @@ class Stopwatch(pl.Callback):
 
     WARM, LEAST, MOST = 3, 6, 60
 
-    def __init__(self, least_seconds: float) -> None:
+    def __init__(self, least_seconds: float, ready: Callable[[], bool]) -> None:
         self.least_seconds = least_seconds
+        self.ready = ready
         self.per_update = float("nan")
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
-        """Count updates after the first few, which allocate memory and choose kernels."""
+        """Count updates after the first few, which allocate memory, choose kernels and try ways of waiting."""
         updates = _method(pl_module).updates
         now = time.monotonic()
-        if updates <= self.WARM:
+        if updates <= self.WARM or (updates <= self.MOST and not self.ready()):
             self.begun, self.first = now, updates
             return
         counted = updates - self.first

@@ -70,33 +70,35 @@ def prepare(job: Job) -> Method:
     return method
 
 
-def measure(job: Job, method: Method, monitor: Monitor, sources: Sources) -> tuple[int, dict[str, float]]:
+def measure(
+    job: Job, method: Method, monitor: Monitor, sources: Sources, waiting: Waiting
+) -> tuple[int, dict[str, float]]:
     """How many updates fit into the budget: trains a copy for a moment, so that the run itself starts afresh.
 
     Returns the number and what it was computed from (seconds).
     """
     begun = time.monotonic()
     budget = seconds(job.run.budget or "")
-    watch, waiting = Stopwatch(least_seconds=min(10.0, MEASURE_SHARE * budget)), Waiting()
+    watch = Stopwatch(least_seconds=min(10.0, MEASURE_SHARE * budget), ready=lambda: waiting.settled)
     with torch.random.fork_rng(devices=[]):
         trial = copy.deepcopy(method)
         if job.run.compile:  # which a copy is not
             compile_networks(trial, job.settings.device)
         trial.total_updates = 10**6
-        batches = loader(job, trial, sources.training, 0, Stopwatch.WARM + Stopwatch.MOST + 1)
+        batches = loader(job, trial, sources.training, 0, 2 * Stopwatch.MOST)
         try:
             trainer(job, trial, [waiting, watch]).fit(trial, batches)
         except Enough:
             pass
         finally:
-            waiting.close()
             batches.close()
-        reading = time.monotonic()
-        monitor.read(trial)
-        reading = time.monotonic() - reading
+        count, reading = 0, time.monotonic()
+        if job.run.monitors:
+            monitor.read(trial)
+            reading = time.monotonic() - reading
+            count = max(1, min(job.run.monitors, int(MONITOR_SHARE * budget / reading)))
     spent = time.monotonic() - begun
-    count = max(1, min(job.run.monitors, int(MONITOR_SHARE * budget / reading))) if job.run.monitors else 0
-    left = budget - spent - (count + 1) * reading
+    left = budget - spent - ((count + 1) * reading if count else 0.0)
     updates = max(1, int(left / watch.per_update))
     return updates, {"budget": budget, "measuring": spent, "per_update": watch.per_update, "monitors": count}
 
@@ -111,8 +113,9 @@ def fit(job: Job, sources: Sources, folder: RunFolder, console: Console, *, resu
     view = evaluation(job.size, *_statistics(job, method))
     monitor = Monitor(sources, view, job.settings.device)
     stored = checkpoint.load(folder.checkpoint) if resume else None
+    waiting = Waiting()
     if job.updates == 0:
-        updates, facts = measure(job, method, monitor, sources)
+        updates, facts = measure(job, method, monitor, sources, waiting)
         job = replace(job, updates=updates, run=replace(job.run, monitors=int(facts["monitors"])))
         folder.update(**job.as_dict(), budget=facts)
         pace = f"{facts['per_update'] * 1e3:.0f} ms an update"
@@ -127,7 +130,7 @@ def fit(job: Job, sources: Sources, folder: RunFolder, console: Console, *, resu
     display = ProgressDisplay(console, job.updates, done)
     batches = loader(job, method, sources.training, done, job.updates)
     with Signals() as signals:
-        beside, waiting = Beside(job, folder, monitor, display, signals, stored), Waiting()
+        beside = Beside(job, folder, monitor, display, signals, stored)
         try:
             trainer(job, method, [waiting, beside], logger).fit(method, batches)
         except Diverged as problem:

@@ -79,7 +79,7 @@ class Run:
         None, "threads that draw views beside the step; 0: drawn in the step; default: as many as keep it from waiting",
         _at_least(0),
     )  # fmt: skip
-    monitors: int = option(12, "how often during training kNN and rank are measured", _at_least(0))
+    monitors: int = option(12, "how often during training kNN and rank are measured; 0: never", _at_least(0))
     save_every: str = option("30s", "time between checkpoints", _duration)
     evaluate: bool = option(True, "evaluate and write the report after training")
 

@@ -52,10 +52,10 @@ class Asleep:
 
 
 class Choice:
-    """Tells by the times of steps whether threads shall be asleep: tries the other way for a few steps, keeps the better.
+    """Tells by the times of steps whether threads shall be asleep: tries the other way now and then, keeps the better.
 
     Begins asleep, which is never slow. Tries after the first steps, then every `again` seconds, and at once when steps
-    become much slower than they were.
+    become much slower than they were. `settled`: whether the first trial is over.
     """
 
     STEPS = 5  # of each way that are compared
@@ -67,6 +67,7 @@ class Choice:
         self._trial = False
         self._usual = float("inf")  # seconds of a step of the way that is not on trial
         self._next = 0.0
+        self.settled = False
         self._times: list[float] = []
         self._skip = 2  # steps that say little: the first of all, and the one after a change
 
@@ -80,7 +81,7 @@ class Choice:
         if self._trial:
             hopeless = len(self._times) > 1 and min(self._times) > self.SLOW * self._usual
             if hopeless or len(self._times) == self.STEPS:
-                self._trial, self._next = False, now + self.again
+                self._trial, self._next, self.settled = False, now + self.again, True
                 if median > self._usual:
                     self._change()
                 else:
@@ -102,6 +103,11 @@ class Waiting(pl.Callback):
         self._now: Asleep | None = None
         self._begun = 0.0
 
+    @property
+    def settled(self) -> bool:
+        """Whether both ways have been tried, or there is no choice."""
+        return self._choice.settled or not can_choose()
+
     def on_train_start(self, *arguments: Any) -> None:
         """Before the first step."""
         self._be(self._choice.asleep)
@@ -112,6 +118,8 @@ class Waiting(pl.Callback):
 
     def on_train_batch_end(self, *arguments: Any) -> None:
         """After a step, before readings and checkpoints."""
+        if not can_choose():
+            return
         now = time.monotonic()
         self._be(self._choice.after(now - self._begun, now))
 
