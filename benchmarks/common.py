@@ -13,7 +13,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import unlabel  # noqa: F401 (first: it sets how numpy's threads wait)
 from unlabel.engine.machine import machine, versions
 
 _WHOLE = Path(__file__).parent / "results"

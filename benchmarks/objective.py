@@ -18,7 +18,6 @@ import torch
 from common import installed, record, rows
 from torch import Tensor
 
-import unlabel  # noqa: F401
 from unlabel.engine.machine import keep_freed_memory
 from unlabel.losses import blockwise, nt_xent
 

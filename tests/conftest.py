@@ -4,10 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-
-import unlabel  # noqa: F401 (before numpy: it sets how its threads wait)
-
-import torch  # isort: skip
+import torch
 
 SHARED = Path(os.environ.get("UNLABEL_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 

@@ -4,13 +4,8 @@ unlabel.pretrain("simclr", data="DIR") trains; unlabel.load("runs/simclr-DIR-1")
 The functions are those of `unlabel.api`; they are imported when first used, so that `import unlabel` is quick.
 """
 
-import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
-
-# Threads of numpy's OpenBLAS spin for 30 ms after each product and hold the processor against whatever comes next.
-# 2^4 cycles instead; read when numpy is imported.
-os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
 
 __version__ = "0.1.0"
 

@@ -8,11 +8,11 @@ import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from pathlib import Path
 
 import torch
 
 from unlabel.engine.run import Device, Precision
-from unlabel.products import cpuinfo
 
 _MALLOC_TRIM_THRESHOLD, _MALLOC_MMAP_THRESHOLD = -1, -3  # names of glibc's mallopt
 
@@ -30,6 +30,14 @@ class Settings:
     def as_dict(self) -> dict[str, object]:
         """Plain values for run.json."""
         return asdict(self)
+
+
+def cpuinfo() -> str:
+    """What Linux says of the processors; empty elsewhere."""
+    try:
+        return Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return ""
 
 
 def _cpu_has_bf16() -> bool:

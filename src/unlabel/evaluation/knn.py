@@ -6,7 +6,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from unlabel.evaluation.largest import largest
-from unlabel.products import product
 
 _CHUNK = 1 << 24  # similarities held at once (64 MiB)
 
@@ -54,7 +53,7 @@ def knn_predict(
     voted = []
     for part in queries.split(max(1, _CHUNK // len(m))):
         q = F.normalize(part.to(m.device), dim=1)
-        cosine, neighbour = largest(product(q, m.T), k)  # [b, k]
+        cosine, neighbour = largest(q @ m.T, k)  # [b, k]
         weight = ((cosine - cosine[:, :1]) / temperature).exp()  # relative to the nearest: exp(1 / T) may overflow
         votes = weight.new_zeros(len(q), classes).scatter_add_(1, labels[neighbour], weight)
         voted.append(votes.argmax(dim=1))

@@ -21,8 +21,6 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from unlabel.products import product
-
 TILE = 1024
 """Rows and columns of a tile."""
 
@@ -128,8 +126,8 @@ class _RowLogSumExp(torch.autograd.Function):
         toward_c, toward_a = torch.zeros_like(a), torch.zeros_like(c)
         for rows, columns, tile in grid.again(ctx.kept):
             weighted = tile * u[rows, None] if ctx.bounded else (tile - r[rows, None]).exp_().mul_(u[rows, None])
-            toward_c[rows] += product(weighted, c[columns])
-            toward_a[columns] += product(weighted.T, a[rows])
+            toward_c[rows] += weighted @ c[columns]
+            toward_a[columns] += weighted.T @ a[rows]
         return k * toward_c, k * toward_a, (a * toward_c).sum(), None, None
 
 
@@ -145,7 +143,7 @@ class _Grid:
 
     def __iter__(self) -> Iterator[tuple[slice, slice, Tensor]]:
         for rows, columns in self.places:
-            tile = product(self.ka[rows], self.c[columns].T)
+            tile = self.ka[rows] @ self.c[columns].T
             if self.bounded:
                 yield rows, columns, self.left.out(tile.exp_(), rows, columns, 0.0)
             else:
@@ -161,7 +159,7 @@ def _symmetric_gradient(z: Tensor, u: Tensor, grid: _Grid, kept: list[Tensor] | 
     moved = torch.zeros_like(z)
     for rows, columns, tile in grid.again(kept):
         weighted = (u[rows, None] + u[None, columns]).mul_(tile)
-        moved[rows] += product(weighted, z[columns])
+        moved[rows] += weighted @ z[columns]
         if rows != columns:
-            moved[columns] += product(weighted.T, z[rows])
+            moved[columns] += weighted.T @ z[rows]
     return moved
