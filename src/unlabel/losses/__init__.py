@@ -1,17 +1,45 @@
 """Losses: tensors in, a scalar out. No state, no parameters, no process group."""
 
+from unlabel.losses.hypersphere import align_uniform, alignment, uniformity
 from unlabel.losses.info_nce import info_nce, nt_xent
 from unlabel.losses.masked import masked_mse
+from unlabel.losses.nce import nce
+from unlabel.losses.pairs import drlim, mined_triplets, n_pair, pairwise, triplet
 from unlabel.losses.patchnce import patch_nce
 from unlabel.losses.regression import cosine_regression
 from unlabel.losses.soft_cross_entropy import soft_cross_entropy, swapped_cross_entropy
+from unlabel.losses.two_views import (
+    dcl,
+    dclw,
+    debiased,
+    flat_nce,
+    hard_contrastive,
+    hard_negatives,
+    simple_contrastive,
+)
 
 __all__ = [
+    "align_uniform",
+    "alignment",
     "cosine_regression",
+    "dcl",
+    "dclw",
+    "debiased",
+    "drlim",
+    "flat_nce",
+    "hard_contrastive",
+    "hard_negatives",
     "info_nce",
     "masked_mse",
+    "mined_triplets",
+    "n_pair",
+    "nce",
     "nt_xent",
+    "pairwise",
     "patch_nce",
+    "simple_contrastive",
     "soft_cross_entropy",
     "swapped_cross_entropy",
+    "triplet",
+    "uniformity",
 ]

@@ -122,13 +122,15 @@ class _RowLogSumExp(torch.autograd.Function):
         if ctx.symmetric:
             # Both arguments are one tensor: autograd adds what each is given, so one gets it all.
             moved = _symmetric_gradient(a, u, grid, ctx.kept)
-            return k * moved, None, 0.5 * (a * moved).sum(), None, None
+            toward_k = 0.5 * torch.dot(a.flatten(), moved.flatten()) if ctx.needs_input_grad[2] else None
+            return moved.mul_(k), None, toward_k, None, None
         toward_c, toward_a = torch.zeros_like(a), torch.zeros_like(c)
         for rows, columns, tile in grid.again(ctx.kept):
             weighted = tile * u[rows, None] if ctx.bounded else (tile - r[rows, None]).exp_().mul_(u[rows, None])
             toward_c[rows] += weighted @ c[columns]
             toward_a[columns] += weighted.T @ a[rows]
-        return k * toward_c, k * toward_a, (a * toward_c).sum(), None, None
+        toward_k = torch.dot(a.flatten(), toward_c.flatten()) if ctx.needs_input_grad[2] else None
+        return toward_c.mul_(k), toward_a.mul_(k), toward_k, None, None
 
 
 class _Grid:
@@ -136,14 +138,14 @@ class _Grid:
 
     def __init__(self, a: Tensor, c: Tensor, k: Tensor, bounded: bool, symmetric: bool, left: _Left) -> None:
         """symmetric: a is c, and only the tiles on and above the diagonal are made."""
-        self.ka, self.c, self.bounded, self.left = k * a, c, bounded, left
+        self.a, self.c, self.k, self.bounded, self.left = a, c, k, bounded, left
         across = _tiles(len(c))
         self.places = [(rows, part) for i, rows in enumerate(_tiles(len(a))) for part in across[i * symmetric :]]
         self.entries = sum((rows.stop - rows.start) * (part.stop - part.start) for rows, part in self.places)
 
     def __iter__(self) -> Iterator[tuple[slice, slice, Tensor]]:
         for rows, columns in self.places:
-            tile = self.ka[rows] @ self.c[columns].T
+            tile = (self.k * self.a[rows]) @ self.c[columns].T
             if self.bounded:
                 yield rows, columns, self.left.out(tile.exp_(), rows, columns, 0.0)
             else:

@@ -22,6 +22,11 @@ Symbols
     tau  temperature
     d    projector_dim
 
+Other objectives of the same two views
+    objective = dcl, dclw, flat_nce, debiased, hard_negatives, hard, simple, align_uniform, drlim, triplet, n_pair; each
+    is explained where it is defined (`unlabel.losses`), and so are tau_plus, beta, sigma, alpha, t, margin and mining,
+    which are theirs; none is the objective's own default.
+
 Departures
     The projector ends in a bias-free linear layer followed by batch norm without offset, as the authors'
     code has it (the paper does not say).
@@ -32,7 +37,10 @@ from typing import ClassVar, final
 from torch import Tensor, cat, nn
 
 from unlabel.distributed import gather
-from unlabel.losses import nt_xent
+from unlabel.errors import Fault
+from unlabel.losses.objectives import Objective
+from unlabel.losses.objectives import objective as by_name
+from unlabel.losses.pairs import Mining
 from unlabel.methods.base import Method
 from unlabel.nn.heads import mlp
 from unlabel.optim.plan import Plan
@@ -47,7 +55,10 @@ class SimCLR(Method):
     family = "joint-embedding"
     paper = "2002.05709"
     year = 2020
-    limits: ClassVar = {"temperature": (1e-3, 100.0), "projector_layers": (1, 8)}
+    limits: ClassVar = {
+        "temperature": (1e-3, 100.0), "projector_layers": (1, 8), "tau_plus": (0.0, 0.99), "sigma": (1e-3, 1e6),
+        "alpha": (1e-4, 16.0), "t": (1e-3, 100.0),
+    }  # fmt: skip
     plan = Plan(optimiser="lars", lr=0.3, weight_decay=1e-6, warmup=0.1, batch_size=4096, epochs=100)
 
     def __init__(
@@ -58,9 +69,23 @@ class SimCLR(Method):
         projector_width: int = 2048,
         projector_dim: int = 128,
         projector_layers: int = 2,
+        objective: Objective = "nt_xent",
+        tau_plus: float | None = None,
+        beta: float | None = None,
+        sigma: float | None = None,
+        alpha: float | None = None,
+        t: float | None = None,
+        margin: float | None = None,
+        mining: Mining | None = None,
     ) -> None:
         super().__init__()
         self.temperature = temperature
+        own = {"tau_plus": tau_plus, "beta": beta, "sigma": sigma, "alpha": alpha, "t": t, "margin": margin,
+               "mining": mining}  # fmt: skip
+        try:
+            self.objective = by_name(objective, temperature=temperature, **own)
+        except ValueError as problem:
+            raise Fault(str(problem)) from problem
         self.backbone = backbone
         width: int = backbone.num_features  # type: ignore[assignment]
         self.projector = mlp(width, projector_width, projector_dim, layers=projector_layers)
@@ -70,7 +95,7 @@ class SimCLR(Method):
         return named("simclr", size)
 
     def loss(self, batch: Batch) -> Tensor:
-        """NT-Xent over both views of all ranks' images."""
+        """The objective, NT-Xent unless another is chosen, over both views of all ranks' images."""
         h = self.backbone(cat(batch.views))  # [2B, D]; one pass, so that batch norm sees both views
         z1, z2 = self.projector(h).chunk(2)  # [B, d] each
-        return nt_xent(gather(z1), gather(z2), temperature=self.temperature)
+        return self.objective(gather(z1), gather(z2))

@@ -1,0 +1,62 @@
+"""The objectives of two views by name: any of them trains a learner of two views, such as SimCLR."""
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal
+
+from torch import Tensor
+
+from unlabel.losses.hypersphere import align_uniform
+from unlabel.losses.info_nce import nt_xent
+from unlabel.losses.pairs import drlim, mined_triplets, n_pair
+from unlabel.losses.two_views import (
+    dcl,
+    dclw,
+    debiased,
+    flat_nce,
+    hard_contrastive,
+    hard_negatives,
+    simple_contrastive,
+)
+
+Objective = Literal[
+    "nt_xent", "dcl", "dclw", "flat_nce", "debiased", "hard_negatives", "hard", "simple", "align_uniform", "drlim",
+    "triplet", "n_pair",
+]  # fmt: skip
+
+OBJECTIVES: dict[str, Callable[..., Tensor]] = {
+    "nt_xent": nt_xent,
+    "dcl": dcl,
+    "dclw": dclw,
+    "flat_nce": flat_nce,
+    "debiased": debiased,
+    "hard_negatives": hard_negatives,
+    "hard": hard_contrastive,
+    "simple": simple_contrastive,
+    "align_uniform": align_uniform,
+    "drlim": drlim,
+    "triplet": mined_triplets,
+    "n_pair": n_pair,
+}
+"""Name -> embeddings of two views [B, d], [B, d] -> the mean loss, with the objective's own parameters as keywords."""
+
+
+def objective(name: Objective, *, temperature: float, **own: Any) -> Callable[[Tensor, Tensor], Tensor]:
+    """The objective called `name`, as a function of two views' embeddings alone.
+
+    temperature  for those that have one
+    own          its other parameters; None leaves one at the objective's default
+
+    Raises ValueError for a parameter that this objective does not have.
+    """
+    function = OBJECTIVES[name]
+    takes = inspect.signature(function).parameters
+    chosen = {key: value for key, value in own.items() if value is not None}
+    for key in chosen:
+        if key not in takes:
+            others = [other for other, loss in OBJECTIVES.items() if key in inspect.signature(loss).parameters]
+            raise ValueError(f"`{key}` belongs to the objective {' or '.join(others)}, not to {name}: leave it out")
+    if "temperature" in takes:
+        chosen["temperature"] = temperature
+    return partial(function, **chosen)

@@ -1,0 +1,174 @@
+"""Objectives of two views that are made of two numbers per row: how near its other view is, how near all other images.
+
+Every embedding z_i of 2B, normalised, has its positive p (the other view of its image) and its negatives j (both views
+of all other images). With s_ij = cos(z_i, z_j) / tau,
+
+    a_i    = s_ip                        attraction
+    r_i(k) = log sum_j e^{k s_ij}        repulsion, over the 2B - 2 negatives
+
+and each objective is a function of these rows. No matrix of similarities is held (see `blockwise`).
+
+Means over all 2B rows. z1 and z2 [B, d] are two views of the same B images, of all ranks if there are several; they
+are normalised here. temperature: tau > 0.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from unlabel.losses import blockwise
+
+_ROWS = 512  # whose hardest negatives are looked for at once
+
+
+class _Rows:
+    """a_i and r_i of two views."""
+
+    def __init__(self, z1: Tensor, z2: Tensor, temperature: float) -> None:
+        if len(z1) < 2:
+            raise ValueError("one image has no negatives: a batch must hold two at least")
+        precision = torch.promote_types(z1.dtype, torch.float32)
+        self.z = F.normalize(torch.cat([z1, z2]).to(precision), dim=1)  # [2B, d]
+        self.temperature = temperature
+        self.negatives = len(self.z) - 2
+        self.images = torch.arange(len(z1), device=z1.device).repeat(2)
+        self.cosine = (self.z * self.z.roll(len(z1), dims=0)).sum(dim=1)  # [2B], to the positive
+        self.attracted = self.cosine / temperature
+
+    def repelled(self, k: int | float = 1, excluded: Tensor | None = None) -> Tensor:
+        """r(k) [2B]; without the negatives that are `excluded`, bool [2B, 2B]."""
+        scale = self.z.new_tensor(k / self.temperature)
+        same = (self.images, self.images)
+        return blockwise.row_log_sum_exp(self.z, self.z, scale, same=same, excluded=excluded)
+
+
+def dcl(z1: Float[Tensor, "b d"], z2: Float[Tensor, "b d"], *, temperature: float = 0.1) -> Float[Tensor, ""]:
+    """Decoupled contrastive loss: l_i = -a_i + r_i(1). The positive is not in the denominator.
+
+    NT-Xent's gradient is this one times 1 - p_i, p_i the share of the positive: small where images are few, and
+    learning stops. log(2B - 2) if all embeddings are equal; unbounded below.  Yeh et al., ECCV 2022, arXiv 2110.06848.
+    """
+    rows = _Rows(z1, z2, temperature)
+    return (rows.repelled() - rows.attracted).mean()
+
+
+def dclw(
+    z1: Float[Tensor, "b d"], z2: Float[Tensor, "b d"], *, temperature: float = 0.1, sigma: int | float = 0.5
+) -> Float[Tensor, ""]:
+    """`dcl` with weighted positives: l_i = -w_i a_i + r_i(1), w_i = 2 - e^{c_i / sigma} / mean e^{c / sigma}.
+
+    c_i is the cosine to the positive: pairs that are far apart weigh more. Weights have mean 1 and no gradient.
+    sigma > 0.  arXiv 2110.06848, section 3.
+    """
+    rows = _Rows(z1, z2, temperature)
+    weight = 2 - len(rows.z) * torch.softmax(rows.cosine.detach() / sigma, dim=0)
+    return (rows.repelled() - weight * rows.attracted).mean()
+
+
+def flat_nce(z1: Float[Tensor, "b d"], z2: Float[Tensor, "b d"], *, temperature: float = 0.1) -> Float[Tensor, ""]:
+    """FlatNCE: l_i = e^{v_i - sg(v_i)} - 1, v_i = r_i(1) - a_i. The gradient of `dcl`; sg stops it.
+
+    Its own value is 0 whatever happens, so NT-Xent's value is added, without a gradient, for the eye.
+    Chen et al., arXiv 2107.01152, eq. 8.
+    """
+    rows = _Rows(z1, z2, temperature)
+    v = rows.repelled() - rows.attracted
+    still = v.detach()
+    return ((v - still).exp() - 1 + F.softplus(still)).mean()
+
+
+def debiased(
+    z1: Float[Tensor, "b d"], z2: Float[Tensor, "b d"], *, temperature: float = 0.5, tau_plus: float = 0.1
+) -> Float[Tensor, ""]:
+    """Debiased contrastive loss: takes the images of the anchor's own class out of the negatives, by their share.
+
+        N_i = max( (e^{r_i(1)} - N tau_plus e^{a_i}) / (1 - tau_plus),  N e^{-1/tau} ),   N = 2B - 2
+        l_i = -a_i + log(e^{a_i} + N_i)
+
+    tau_plus  share of images that are of the anchor's class, in [0, 1); 0 is NT-Xent
+
+    log(2B - 1) if all embeddings are equal. Where the floor holds, negatives get no gradient.
+    Chuang et al., NeurIPS 2020, arXiv 2007.00224, eq. 8.
+    """
+    rows = _Rows(z1, z2, temperature)
+    return _debiased(rows, rows.repelled(), tau_plus)
+
+
+def hard_negatives(
+    z1: Float[Tensor, "b d"],
+    z2: Float[Tensor, "b d"],
+    *,
+    temperature: float = 0.5,
+    tau_plus: float = 0.1,
+    beta: int | float = 1,
+) -> Float[Tensor, ""]:
+    """`debiased` with negatives weighted by how near they are: w_ij = e^{beta s_ij} / mean_k e^{beta s_ik}.
+
+    log sum_j w_ij e^{s_ij} = r_i(1 + beta) - r_i(beta) + log N. Weights have a gradient, as in the authors' code.
+    beta >= 0; 0 is `debiased`.  Robinson et al., ICLR 2021, arXiv 2010.04592, eq. 4.
+    """
+    rows = _Rows(z1, z2, temperature)
+    weighted = rows.repelled(1 + beta) - rows.repelled(beta) + math.log(rows.negatives)
+    return _debiased(rows, weighted, tau_plus)
+
+
+def _debiased(rows: _Rows, repelled: Tensor, tau_plus: float) -> Tensor:
+    if not 0 <= tau_plus < 1:
+        raise ValueError(f"tau_plus is the share of a class, in [0, 1), not {tau_plus}")
+    most = 1 / rows.temperature  # no exponent is larger; float64, for the floor is e^{-2 / tau} of that
+    a, r = rows.attracted.double() - most, repelled.double() - most
+    others = (r.exp() - rows.negatives * tau_plus * a.exp()) / (1 - tau_plus)
+    floor = rows.negatives * math.exp(-2 * most)
+    return ((a.exp() + others.clamp(min=floor)).log() - a).mean().to(rows.z.dtype)
+
+
+def hard_contrastive(
+    z1: Float[Tensor, "b d"], z2: Float[Tensor, "b d"], *, temperature: float = 0.3, alpha: float = 0.0819
+) -> Float[Tensor, ""]:
+    """NT-Xent against the hardest negatives alone: those in the upper quantile of each row.
+
+    alpha  share of the negatives that is kept, in (0, 1], rounded up to whole ones; 1 is NT-Xent
+
+    Which they are is chosen without a gradient; alpha as in the paper on CIFAR-10.
+    Wang and Liu, CVPR 2021, arXiv 2012.09740, eq. 9.
+    """
+    rows = _Rows(z1, z2, temperature)
+    return F.softplus(rows.repelled(excluded=~_hardest(rows, alpha)) - rows.attracted).mean()
+
+
+def simple_contrastive(
+    z1: Float[Tensor, "b d"], z2: Float[Tensor, "b d"], *, weight: float | None = None, alpha: float = 1.0
+) -> Float[Tensor, ""]:
+    """The contrastive loss at infinite temperature: l_i = -c_ip + weight Σ_j c_ij, c the cosines.
+
+    weight  None: 1 / number of negatives, in proportion the limit of NT-Xent's gradient
+    alpha   share of the negatives that is kept, the hardest, as in `hard_contrastive`
+
+    The gradient does not depend on how near anything is.  arXiv 2012.09740, eq. 8 and 10.
+    """
+    rows = _Rows(z1, z2, temperature=1.0)
+    if alpha < 1:
+        kept = _hardest(rows, alpha).to(rows.z.dtype)
+        repelled, count = (rows.z * (kept @ rows.z)).sum(dim=1), kept[0].sum()
+    else:
+        to_all = rows.z @ rows.z.sum(dim=0)  # of each row to all rows, itself and its positive among them
+        repelled, count = to_all - rows.z.square().sum(dim=1) - rows.cosine, rows.z.new_tensor(rows.negatives)
+    return ((repelled / count if weight is None else weight * repelled) - rows.cosine).mean()
+
+
+@torch.no_grad()
+def _hardest(rows: _Rows, alpha: float) -> Tensor:
+    """bool [2B, 2B]: the ceil(alpha N) nearest negatives of each row, and those as near as the last of them."""
+    if not 0 < alpha <= 1:
+        raise ValueError(f"alpha is the share of negatives that is kept, in (0, 1], not {alpha}")
+    n, images = len(rows.z), rows.images
+    kept = torch.empty(n, n, dtype=torch.bool, device=rows.z.device)
+    for part in torch.arange(n, device=rows.z.device).split(_ROWS):
+        own = images[part, None] == images
+        near = (rows.z[part] @ rows.z.T).masked_fill(own, -torch.inf)
+        least = near.topk(math.ceil(alpha * rows.negatives), dim=1).values[:, -1:]
+        kept[part] = (near >= least) & ~own
+    return kept

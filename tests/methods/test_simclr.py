@@ -1,0 +1,77 @@
+"""SimCLR's loss by its algorithm box, and every other objective by its name."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from unlabel.engine.options import check, hyperparameters
+from unlabel.errors import Fault
+from unlabel.losses import hard_negatives, nt_xent
+from unlabel.losses.objectives import OBJECTIVES
+from unlabel.methods.simclr import SimCLR
+from unlabel.views import Batch
+
+
+class Backbone(nn.Module):
+    num_features = 6
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x).mean(dim=(2, 3))
+
+
+def method(**options) -> SimCLR:
+    return SimCLR(Backbone(), projector_width=8, projector_dim=4, **options).double()
+
+
+def batch(b: int = 5) -> Batch:
+    views = [torch.randn(b, 3, 8, 8, dtype=torch.float64) for _ in range(2)]
+    return Batch(views=views, index=torch.arange(b), records=[np.zeros(b)] * 2)
+
+
+def embedded(simclr: SimCLR, given: Batch) -> tuple[Tensor, Tensor]:
+    """Both views' embeddings, in one pass, as batch norm wants it."""
+    z1, z2 = simclr.projector(simclr.backbone(torch.cat(given.views))).chunk(2)
+    return z1, z2
+
+
+def test_loss_is_nt_xent_of_one_pass() -> None:
+    simclr, given = method(temperature=0.3), batch()
+    expected = nt_xent(*embedded(copy.deepcopy(simclr), given), temperature=0.3)
+    assert simclr.loss(given).item() == pytest.approx(expected.item(), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_every_objective_trains_the_backbone(name: str) -> None:
+    simclr, given = method(objective=name, temperature=0.5), batch()
+    begun = simclr.loss(given)
+    begun.backward()
+    assert torch.isfinite(begun)
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in simclr.parameters())
+    assert any(p.grad.abs().max() > 0 for p in simclr.backbone.parameters())
+
+
+def test_own_parameters_reach_the_objective() -> None:
+    simclr, given = method(objective="hard_negatives", temperature=0.5, beta=2.0, tau_plus=0.05), batch()
+    expected = hard_negatives(*embedded(copy.deepcopy(simclr), given), temperature=0.5, beta=2.0, tau_plus=0.05)
+    assert simclr.loss(given).item() == pytest.approx(expected.item(), rel=1e-12)
+
+
+def test_parameter_of_another_objective_is_refused() -> None:
+    with pytest.raises(Fault, match="`beta` belongs to the objective hard_negatives, not to dcl"):
+        method(objective="dcl", beta=1.0)
+
+
+def test_options_know_the_names() -> None:
+    chosen = check("simclr", {"data": "shapes", "objective": "triplet", "mining": "hard", "margin": "0.5"})
+    assert chosen.hyper == {"objective": "triplet", "mining": "hard", "margin": 0.5}
+    with pytest.raises(Fault, match="one of nt_xent, dcl"):
+        check("simclr", {"data": "shapes", "objective": "infonce"})
+    known = hyperparameters(SimCLR)["objective"].kind
+    assert set(known.__args__) == set(OBJECTIVES)
