@@ -29,6 +29,7 @@ WHOLE: dict[str, list[str]] = {
     "evaluation.py": [],
     "packs.py": [],
     "scaling.py": [],
+    "memory.py": [],
 }
 
 

@@ -47,7 +47,7 @@ def test_hyperparameters_are_keywords_with_plain_defaults(name: str) -> None:
     for parameter in inspect.signature(methods.get(name).__init__).parameters.values():
         if parameter.name not in ("self", "backbone", "size"):
             assert parameter.kind is parameter.KEYWORD_ONLY, parameter.name
-            assert isinstance(parameter.default, int | float | str | bool | tuple), parameter.name
+            assert isinstance(parameter.default, int | float | str | bool | tuple | None), parameter.name
     assert set(methods.get(name).limits) <= set(hyperparameters(methods.get(name)))
     assert not methods.get(name).plan.faults()
 
