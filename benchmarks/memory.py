@@ -27,7 +27,7 @@ UPDATES = 8
 def options(backbone: str, side: int, batch: int, folder: str) -> dict[str, object]:
     return {
         "data": f"{folder}/{side}.npy", "eval_data": f"{folder}/{side}.npy", "backbone": backbone, "batch_size": batch,
-        "recipe": "small", "monitors": 0, "evaluate": False, "epochs": UPDATES * batch / 2048, "out": f"{folder}/run",
+        "recipe": "small", "monitors": 0, "evaluate": False, "epochs": 1, "out": f"{folder}/run",
     }  # fmt: skip
 
 
@@ -91,7 +91,8 @@ def main() -> None:
     for run in RUNS:
         with tempfile.TemporaryDirectory() as folder:
             draw = np.random.default_rng(0)
-            np.save(f"{folder}/{run[1]}.npy", draw.integers(0, 256, (2048, run[1], run[1], 3), dtype=np.uint8))
+            shape = (UPDATES * run[2], run[1], run[1], 3)
+            np.save(f"{folder}/{run[1]}.npy", draw.integers(0, 256, shape, dtype=np.uint8))
             peak, (weights, saved, drawn) = float(asked("peak", run, folder)), json.loads(asked("parts", run, folder))
             images = (Path(folder) / f"{run[1]}.npy").stat().st_size / 1e6
         if not program:
