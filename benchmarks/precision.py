@@ -38,7 +38,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cifar10", required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--epochs", type=float, default=1)
+    parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--limit", type=int, default=10_000)
     arguments = parser.parse_args()
     found = {name: [trained(arguments, name, seed) for seed in arguments.seeds] for name in ("32", "bf16")}

@@ -1,35 +1,19 @@
 import copy
 import math
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
+from tests.methods.toy import Backbone, batch
 from unlabel.methods.byol import BYOL
 from unlabel.optim import Plan, make_optimiser
 from unlabel.views import Batch
 
 
-class Backbone(nn.Module):
-    num_features = 6
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU())
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x).mean(dim=(2, 3))
-
-
 def method(**options) -> BYOL:
     return BYOL(Backbone(), projector_width=8, projector_dim=4, **options).double()
-
-
-def batch(b: int = 5) -> Batch:
-    views = [torch.randn(b, 3, 8, 8, dtype=torch.float64) for _ in range(2)]
-    return Batch(views=views, index=torch.arange(b), records=[np.zeros(b)] * 2)
 
 
 def test_loss_is_the_algorithm_box() -> None:

@@ -8,22 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tests.methods.toy import Backbone
 from unlabel.methods.dino import DINO
 from unlabel.optim import make_optimiser
 from unlabel.views import Batch
 
 K = 12
-
-
-class Backbone(nn.Module):
-    num_features = 6
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU())
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x).mean(dim=(2, 3))
 
 
 def vit() -> nn.Module:

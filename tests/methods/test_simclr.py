@@ -2,11 +2,11 @@
 
 import copy
 
-import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from tests.methods.toy import Backbone, batch
 from unlabel.engine.options import check, hyperparameters
 from unlabel.errors import Fault
 from unlabel.losses import hard_negatives, nt_xent
@@ -15,24 +15,8 @@ from unlabel.methods.simclr import SimCLR
 from unlabel.views import Batch
 
 
-class Backbone(nn.Module):
-    num_features = 6
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU())
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x).mean(dim=(2, 3))
-
-
 def method(**options) -> SimCLR:
     return SimCLR(Backbone(), projector_width=8, projector_dim=4, **options).double()
-
-
-def batch(b: int = 5) -> Batch:
-    views = [torch.randn(b, 3, 8, 8, dtype=torch.float64) for _ in range(2)]
-    return Batch(views=views, index=torch.arange(b), records=[np.zeros(b)] * 2)
 
 
 def embedded(simclr: SimCLR, given: Batch) -> tuple[Tensor, Tensor]:

@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from unlabel import methods
 from unlabel.data.loader import ViewLoader
@@ -70,3 +71,22 @@ def toy_loader(name: str, method: methods.Method, *, batch_size: int = 8, stop: 
 def toy_batch(name: str, method: methods.Method, batch_size: int = 8) -> Batch:
     """The first batch."""
     return toy_loader(name, method, batch_size=batch_size).batch(0)
+
+
+class Backbone(nn.Module):
+    """One convolution with batch norm: the least that a method can host."""
+
+    num_features = 6
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x).mean(dim=(2, 3))
+
+
+def batch(b: int = 5) -> Batch:
+    """Two views of noise, float64."""
+    views = [torch.randn(b, 3, 8, 8, dtype=torch.float64) for _ in range(2)]
+    return Batch(views=views, index=torch.arange(b), records=[np.zeros(b)] * 2)

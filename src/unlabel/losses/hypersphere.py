@@ -7,11 +7,11 @@ ICML 2020, arXiv 2005.10242. The two terms of InfoNCE in the limit of many negat
 import math
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from unlabel.losses import blockwise
+from unlabel.losses.unit import unit
 
 
 def alignment(x: Float[Tensor, "n d"], y: Float[Tensor, "n d"], *, alpha: int | float = 2) -> Float[Tensor, ""]:
@@ -22,7 +22,7 @@ def alignment(x: Float[Tensor, "n d"], y: Float[Tensor, "n d"], *, alpha: int | 
 
     In [0, 2^alpha]: 0 when views have the same embedding, 2 (alpha = 2) for unrelated directions.
     """
-    apart = (_unit(x) - _unit(y)).square().sum(dim=1)
+    apart = (unit(x) - unit(y)).square().sum(dim=1)
     if alpha < 2:
         apart = apart.clamp(min=1e-12)  # the gradient of a root at 0 is infinite
     return apart.pow(alpha / 2).mean()
@@ -39,7 +39,7 @@ def uniformity(x: Float[Tensor, "n d"], *, t: int | float = 2) -> Float[Tensor, 
     """
     if len(x) < 2:
         raise ValueError(f"uniformity compares two embeddings or more, not {len(x)}")
-    u = _unit(x)
+    u = unit(x)
     rows = torch.arange(len(u), device=u.device)
     sums = blockwise.row_log_sum_exp(u, u, u.new_tensor(2 * t), same=(rows, rows))  # |u - v|² = 2 - 2 u·v
     return sums.logsumexp(dim=0) - 2 * t - math.log(len(u) * (len(u) - 1))
@@ -61,7 +61,3 @@ def align_uniform(
     """
     spread = (uniformity(z1, t=t) + uniformity(z2, t=t)) / 2
     return align_weight * alignment(z1, z2, alpha=alpha) + uniform_weight * spread
-
-
-def _unit(x: Tensor) -> Tensor:
-    return F.normalize(x.to(torch.promote_types(x.dtype, torch.float32)), dim=1)

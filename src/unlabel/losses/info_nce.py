@@ -6,11 +6,11 @@ CLIP (two directions), decoupled contrastive learning (the positive excluded fro
 """
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from unlabel.losses import blockwise
+from unlabel.losses.unit import unit
 
 
 def info_nce(
@@ -74,8 +74,7 @@ def nt_xent(z1: Float[Tensor, "b d"], z2: Float[Tensor, "b d"], *, temperature: 
     Returns the mean over all 2B anchors: log(2B − 1) if all embeddings are equal. (The authors' code returns
     the sum over the two views, twice this.)  Chen et al., SimCLR, arXiv 2002.05709, eq. 1.
     """
-    precision = torch.promote_types(z1.dtype, torch.float32)
-    z = F.normalize(torch.cat([z1, z2]).to(precision), dim=1)  # [2B, d]
+    z = unit(torch.cat([z1, z2]))  # [2B, d]
     rows = torch.arange(len(z), device=z.device)
     other_view = rows.roll(len(z1))  # row i -> i + B mod 2B
     return info_nce(z, z, other_view, temperature=temperature, same=(rows, rows)).mean()

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from unlabel.losses.info_nce import info_nce
+from unlabel.losses.unit import unit
 
 Mining = Literal["semi-hard", "hard", "easy", "all"]
 
@@ -34,7 +35,7 @@ def drlim(z1: Float[Tensor, "b d"], z2: Float[Tensor, "b d"], *, margin: int | f
     Similar and dissimilar pairs have equal weight, as if equal numbers of them were drawn. margin²/4 if all
     embeddings are equal.
     """
-    z1, z2 = _unit(z1), _unit(z2)
+    z1, z2 = unit(z1), unit(z2)
     images = torch.arange(len(z1), device=z1.device)
     i, j = torch.cartesian_prod(images, images).T
     losses = pairwise(z1[i], z2[j], i != j, margin=margin)
@@ -78,7 +79,7 @@ def mined_triplets(
 
     The mean over the triplets that are chosen; 0 where there are none.
     """
-    z = _unit(torch.cat([z1, z2]))
+    z = unit(torch.cat([z1, z2]))
     b, n = len(z1), len(z)
     apart = (2 - 2 * z @ z.T).clamp(min=0)  # [2B, 2B] squared distances
     images = torch.arange(n, device=z.device) % b
@@ -114,7 +115,3 @@ def n_pair(
 def _only(chosen: Tensor, allowed: Tensor) -> Tensor:
     """The one allowed column of each row; rows without any have none."""
     return torch.zeros_like(allowed).scatter_(1, chosen[:, None], True) & allowed
-
-
-def _unit(x: Tensor) -> Tensor:
-    return F.normalize(x.to(torch.promote_types(x.dtype, torch.float32)), dim=1)

@@ -20,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from unlabel.losses import blockwise
+from unlabel.losses.unit import unit
 
 _ROWS = 512  # whose hardest negatives are looked for at once
 
@@ -30,8 +31,7 @@ class _Rows:
     def __init__(self, z1: Tensor, z2: Tensor, temperature: float) -> None:
         if len(z1) < 2:
             raise ValueError("one image has no negatives: a batch must hold two at least")
-        precision = torch.promote_types(z1.dtype, torch.float32)
-        self.z = F.normalize(torch.cat([z1, z2]).to(precision), dim=1)  # [2B, d]
+        self.z = unit(torch.cat([z1, z2]))  # [2B, d]
         self.temperature = temperature
         self.negatives = len(self.z) - 2
         self.images = torch.arange(len(z1), device=z1.device).repeat(2)
