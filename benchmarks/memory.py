@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 RUNS = [("tiny_resnet", 32, 8), ("tiny_resnet", 32, 256), ("tiny_resnet", 32, 1024), ("resnet18", 32, 128),
-        ("resnet18", 224, 32), ("tiny_vit", 32, 256)]  # fmt: skip
+        ("resnet18", 96, 64), ("tiny_vit", 32, 256)]  # fmt: skip
 """Backbone, side, batch size; the first is the program."""
 UPDATES = 8
 
