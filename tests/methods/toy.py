@@ -15,6 +15,7 @@ from unlabel.recipes import recipes
 from unlabel.views import Batch, named
 
 SIZE = 32
+IMAGES = 64
 SMALLER = {
     "projector_width": 32,
     "projector_dim": 16,
@@ -48,6 +49,7 @@ def toy_method(name: str, seed: int = 0) -> methods.Method:
             spec = replace(spec, kwargs={**spec.kwargs, "depth": 2, "embed_dim": 48, "num_heads": 2})
         method = kind(_awake(backbones.build(spec)), **hyper)
     method.total_updates, method.total_epochs = 100, 10.0
+    method.prepare(IMAGES)
     return method
 
 
@@ -64,7 +66,7 @@ def toy_loader(name: str, method: methods.Method, *, batch_size: int = 8, stop: 
     start = recipes(name).get("small", dict)()
     own = method.views(SIZE)
     recipe = replace(named(start["views"], SIZE), mask=own.mask) if "views" in start else own
-    sources = [Shapes(64), Shapes(64, split="test")][: recipe.sources]
+    sources = [Shapes(IMAGES), Shapes(IMAGES, split="test")][: recipe.sources]
     return ViewLoader(sources, recipe, batch_size, seed=0, stop=stop, threads=0)
 
 

@@ -22,6 +22,7 @@ from unlabel.views import Recipe
 class Job:
     """Everything a run was decided to be; nothing in it is left to choose.
 
+    images: how many there are in the first domain, whose positions are `Batch.index`.
     updates: how many optimiser updates the training has (0 while a time budget is not yet measured).
     """
 
@@ -30,6 +31,7 @@ class Job:
     hyper: dict[str, Any]
     backbone: backbones.Spec | None
     settings: Settings
+    images: int
     updates_per_epoch: int
     updates: int
 
@@ -56,6 +58,7 @@ class Job:
             "hyper": dict(self.hyper),
             "backbone": asdict(self.backbone) if self.backbone else None,
             "settings": self.settings.as_dict(),
+            "images": self.images,
             "updates_per_epoch": self.updates_per_epoch,
             "updates": self.updates,
         }
@@ -71,6 +74,7 @@ class Job:
                 hyper=_tuples(stored["hyper"]),
                 backbone=backbones.Spec(**spec) if spec else None,
                 settings=Settings(**_tuples(stored["settings"])),
+                images=stored["images"],
                 updates_per_epoch=stored["updates_per_epoch"],
                 updates=stored["updates"],
             )
@@ -125,6 +129,7 @@ def decide(options: Options, start: Mapping[str, Any], sources: Sources) -> Job:
         hyper=hyper,
         backbone=spec,
         settings=choice,
+        images=len(sources.training[0]),
         updates_per_epoch=per_epoch,
         updates=updates,
     )
@@ -158,6 +163,7 @@ def build_method(job: Job) -> methods.Method:
         method = make(backbones.build(job.backbone), **job.hyper)
     else:
         method = make(size=job.size, **job.hyper)
+    method.prepare(job.images)
     method.plan = job.plan
     method.total_updates = max(1, job.updates)
     method.total_epochs = max(job.epochs, 1e-9)

@@ -7,6 +7,7 @@ from unlabel.losses.nce import nce
 from unlabel.losses.pairs import drlim, mined_triplets, n_pair, pairwise, triplet
 from unlabel.losses.patchnce import patch_nce
 from unlabel.losses.regression import cosine_regression
+from unlabel.losses.sinkhorn import sinkhorn
 from unlabel.losses.soft_cross_entropy import soft_cross_entropy, swapped_cross_entropy
 from unlabel.losses.two_views import (
     dcl,
@@ -38,6 +39,7 @@ __all__ = [
     "pairwise",
     "patch_nce",
     "simple_contrastive",
+    "sinkhorn",
     "soft_cross_entropy",
     "swapped_cross_entropy",
     "triplet",

@@ -113,6 +113,10 @@ class Method(pl.LightningModule, ABC):
 
     # ---------------------------------------------------------------- what some methods also say
 
+    def prepare(self, images: int) -> None:
+        """Once, before the first update: what is made for a training set of so many images, such as a memory bank."""
+        return
+
     @property
     def kept(self) -> nn.Module:
         """The network that is worth keeping; heads, and for some methods students, are thrown away."""
