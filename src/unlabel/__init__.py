@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Result",
+    "bench",
     "embed",
     "evaluate",
     "export",
@@ -26,6 +27,7 @@ __all__ = [
 if TYPE_CHECKING:
     from unlabel.api import (
         Result,
+        bench,
         embed,
         evaluate,
         export,

@@ -55,7 +55,7 @@ def _page(run: RunFiles) -> str:
         **content,
         style=Markup(style),
         scripts=[Markup(script) for script in scripts],
-        policy=_policy(scripts),
+        policy=policy(scripts),
         charts=_embedded({"figures": figures, "map": content["map"]}),
     )
 
@@ -130,7 +130,7 @@ def _embedded(value: Any) -> Markup:
     return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
 
 
-def _policy(scripts: list[str]) -> str:
+def policy(scripts: list[str]) -> str:
     """A content security policy: these scripts and no others run, and nothing is fetched from anywhere."""
     hashes = " ".join(f"'sha256-{b64encode(sha256(script.encode('utf-8')).digest()).decode()}'" for script in scripts)
     return (

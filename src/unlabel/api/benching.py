@@ -1,0 +1,146 @@
+"""Many methods on the same images under one protocol: some seeds each, one process a run, one leaderboard."""
+
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from unlabel import methods
+from unlabel.engine import options as engine_options
+from unlabel.engine.folder import RunFolder, read_json, write_json
+from unlabel.errors import Fault, Faults, Interrupted
+from unlabel.reporting.leaderboard import write_leaderboard
+
+_OWN = ("out", "seed", "resume", "method")
+"""Options of a single run that a bench sets itself."""
+
+
+def bench(
+    entries: Sequence[str],
+    *,
+    seeds: Sequence[int] = (0, 1, 2),
+    out: str | Path = "runs/bench",
+    console: Console | None = None,
+    **options: Any,
+) -> Path:
+    """Train every entry with every seed and compare: `unlabel.bench(["simclr", "byol"], data="DIR", budget="5m")`.
+
+    entries  a method with options of its own in one text, such as "simclr" or "simclr objective=dcl"; or the name of a
+             family, for all its methods
+    seeds    one run of every entry for each
+    out      folder of the runs and of leaderboard.html, .md and .json, which are written again after every run;
+             finished runs are kept and not repeated, one that was cut off goes on
+    options  those of `pretrain`, the same for every run; an entry's own come before them
+
+    A run that fails takes its place in the leaderboard with its reason, and the others go on. Lines of remarks.json in
+    `out` ({entry: sentence}) are shown beside the entries.
+    Returns leaderboard.html. Faults, all at once, before anything starts; Interrupted after Ctrl-C.
+    """
+    console = console or Console(stderr=True)
+    out = Path(out)
+    chosen = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
+    rows = {entry: _own_options(entry) for entry in _expanded(entries)}
+    _check(rows, chosen, seeds)
+    _same_bench(out, chosen)
+    places = [(entry, seed, out / _folder_name(entry, seed)) for seed in seeds for entry in rows]
+    begun = time.monotonic()
+    for done, (entry, seed, place) in enumerate(places):
+        if not _finished(place):
+            console.print(f"{done + 1} of {len(places)}: {entry}, seed {seed}", highlight=False)
+            method, own = rows[entry]
+            _train(method, {**chosen, **own, "seed": seed}, place, console)
+        by_entry = {e: [p for other, _, p in places[: done + 1] if other == e] for e in rows}
+        page = write_leaderboard(out, by_entry)
+    console.print(f"{len(places)} runs after {(time.monotonic() - begun) / 60:.0f} min: {page}", highlight=False)
+    return page
+
+
+def _expanded(entries: Sequence[str]) -> list[str]:
+    """The entries, with a family's name replaced by its methods; each once."""
+    found: list[str] = []
+    for entry in entries:
+        family = [name for name in methods.available() if methods.get(name).family == entry]
+        found += family or [" ".join(entry.split())]
+    if not found:
+        raise Fault("no entries given: name some methods, for example `unlabel bench simclr byol --data DIR`")
+    return list(dict.fromkeys(found))
+
+
+def _own_options(entry: str) -> tuple[str, dict[str, str]]:
+    """ "simclr objective=dcl" -> "simclr", {"objective": "dcl"}."""
+    method, *words = shlex.split(entry)
+    own = {}
+    for word in words:
+        name, given, value = word.partition("=")
+        if not given:
+            raise Fault(f"`{word}` in the entry `{entry}` is no option: write name=value")
+        own[name.removeprefix("--").replace("-", "_")] = value
+    return method, own
+
+
+def _check(rows: dict[str, tuple[str, dict[str, str]]], chosen: dict[str, Any], seeds: Sequence[int]) -> None:
+    faults = [f"`{name}` is not for a bench: it sets this option itself" for name in _OWN if name in chosen]
+    if not seeds or len(set(seeds)) < len(seeds):
+        faults.append(f"seeds must be different whole numbers, at least one, not {', '.join(map(str, seeds)) or 'none'}")
+    for entry, (method, own) in rows.items():
+        try:
+            engine_options.check(method, {**chosen, **own})
+        except Faults as several:
+            faults += [f"{fault} (entry `{entry}`)" for fault in several.faults]
+    if faults:
+        raise Faults(list(dict.fromkeys(faults)))
+
+
+def _same_bench(out: Path, chosen: dict[str, Any]) -> None:
+    """One folder holds one comparison: Fault if it was begun with other options."""
+    path, said = out / "bench.json", {name: str(value) for name, value in sorted(chosen.items())}
+    if path.exists():
+        before = read_json(path, f"{path} is damaged: choose another --out")
+        if before != said:
+            different = sorted(name for name in before.keys() | said.keys() if before.get(name) != said.get(name))
+            raise Fault(
+                f"{out} was begun with another {', '.join(different)}, and its runs would not compare: "
+                "choose another --out, or give the options as they were"
+            )
+    elif out.exists() and any(out.iterdir()):
+        raise Fault(f"{out} exists and is no bench: choose another --out")
+    else:
+        write_json(path, said)
+
+
+def _folder_name(entry: str, seed: int) -> str:
+    return f"{re.sub(r'[^A-Za-z0-9_.]+', '-', entry)}-{seed}"
+
+
+def _finished(place: Path) -> bool:
+    run = RunFolder(place)
+    return run.run_json.exists() and bool(run.read().get("finished"))
+
+
+def _train(method: str, chosen: dict[str, Any], place: Path, console: Console) -> None:
+    """One run, in a process of its own, so that its memory and its crash are its own; what it says goes to a file."""
+    run = RunFolder(place)
+    if run.run_json.exists():
+        words = ["--resume", str(place)]
+    else:
+        words = [method, *(f"{name}={value}" for name, value in chosen.items()), f"out={place}"]
+    log = place.with_name(f"{place.name}.log")
+    command = [sys.executable, "-m", "unlabel", "pretrain", *words]
+    with open(log, "w", encoding="utf-8") as lines:
+        child = subprocess.Popen(command, stdout=lines, stderr=subprocess.STDOUT, start_new_session=True)
+        try:
+            status = child.wait()
+        except KeyboardInterrupt:  # in a session of its own the run is told once, by us, and saves what it has
+            child.send_signal(signal.SIGINT)
+            child.wait()
+            raise Interrupted(f"stopped in {place}; the same command goes on from there") from None
+    if status:
+        said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        console.print(f"  failed: {said[-1] if said else status}; {log} has all it said", highlight=False, markup=False)

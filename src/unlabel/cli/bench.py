@@ -1,0 +1,38 @@
+"""The command that compares methods."""
+
+import click
+
+from unlabel.cli import LOG, OUT, cli, example
+from unlabel.cli.arguments import parse
+from unlabel.errors import Fault
+
+
+@cli.command(
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    epilog=example(
+        "unlabel bench simclr byol dino --data photos/ --budget 5m --recipe minutes",
+        'unlabel bench simclr "simclr objective=dcl" --data shapes --epochs 2 --seeds 0,1 --out runs/objectives',
+        "unlabel bench joint-embedding --data cifar10/train --eval-data cifar10/test --budget 5m --recipe minutes",
+    ),
+)
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="ENTRY... --data DIR [NAME=VALUE]...")
+def bench(words: tuple[str, ...]) -> None:
+    """Train several methods on the same images and write a leaderboard beside the controls.
+
+    An ENTRY is a method, a method with options of its own in quotes, or a family for all its methods. All other options
+    are those of `unlabel pretrain`, the same for every run, and --seeds (default 0,1,2) and --out (default runs/bench).
+    Finished runs are kept: the same command goes on where it was stopped.
+    """
+    # An entry with options stands in quotes, so it has a space; a bare name=value is an option of every run.
+    entries, options, faults = parse([word for word in words if " " not in word])
+    if faults:
+        raise Fault("; ".join(faults))
+    entries += [word for word in words if " " in word]
+    seeds = options.pop("seeds", "0,1,2")
+    if not all(part.strip().isdecimal() for part in seeds.split(",")):
+        raise Fault(f"--seeds is whole numbers with commas between them, such as 0,1,2, not {seeds}")
+    out = options.pop("out", "runs/bench")
+    from unlabel import api
+
+    page = api.bench(entries, seeds=[int(part) for part in seeds.split(",")], out=out, console=LOG, **options)
+    OUT.print(f"leaderboard: {page}", highlight=False)
