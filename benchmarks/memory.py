@@ -2,10 +2,11 @@
 
     python benchmarks/memory.py
 
-    program + weights x (4 weight + 4 gradient + 8 AdamW) bytes + saved + views
+    program + weights x (4 weight + 4 gradient + 8 AdamW) bytes + 2 x saved + views
 
 "program" is a process that has loaded everything and trained on almost nothing, "saved" what autograd keeps of one
-batch for the backward pass, counted from the tensors themselves. Each run is a process of its own.
+batch for the backward pass, counted from the tensors themselves; gradients of activations, scratch memory and what the
+allocator keeps are about as much again. Each run is a process of its own.
 """
 
 import argparse
@@ -22,6 +23,8 @@ RUNS = [("tiny_resnet", 32, 8), ("tiny_resnet", 32, 256), ("tiny_resnet", 32, 10
         ("resnet18", 96, 64), ("tiny_vit", 32, 256)]  # fmt: skip
 """Backbone, side, batch size; the first is the program."""
 UPDATES = 8
+WORKING = 2.0
+"""What is in use while a batch is worked on, as a multiple of what autograd saves."""
 
 
 def options(backbone: str, side: int, batch: int, folder: str) -> dict[str, object]:
@@ -96,9 +99,9 @@ def main() -> None:
             peak, (weights, saved, drawn) = float(asked("peak", run, folder)), json.loads(asked("parts", run, folder))
             images = (Path(folder) / f"{run[1]}.npy").stat().st_size / 1e6
         if not program:
-            program = peak - weights - saved - drawn - images
+            program = peak - weights - WORKING * saved - drawn - images
             continue
-        predicted = program + weights + saved + drawn + images
+        predicted = program + weights + WORKING * saved + drawn + images
         name = f"{run[0]}, {run[1]} px, {run[2]}"
         lines.append(
             f"| {name} | {weights:,.0f} | {saved:,.0f} | {drawn:,.0f} | {predicted:,.0f} | {peak:,.0f} | "

@@ -2,10 +2,14 @@
 
 import sys
 import threading
+from contextlib import nullcontext
 
 import pytest
+import pytorch_lightning as pl
+import torch
+from torch import nn
 
-from unlabel.engine.waiting import Asleep, Choice, can_choose
+from unlabel.engine.waiting import Asleep, Choice, Waiting, can_choose
 
 
 class Machine:
@@ -93,3 +97,29 @@ def test_idle_thread_comes_and_goes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _idle() -> bool:
     return any(thread.name == "unlabel-asleep" for thread in threading.enumerate())
+
+
+@pytest.mark.skipif(not can_choose(), reason="there is no choice of waiting here")
+@pytest.mark.parametrize("ends", ["well", "early"])
+def test_no_thread_is_left_when_training_ends(ends: str) -> None:
+    class Module(pl.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(2, 1)
+
+        def training_step(self, batch: torch.Tensor) -> torch.Tensor:
+            assert any(thread.name == "unlabel-asleep" for thread in threading.enumerate())
+            if ends == "early":
+                raise RuntimeError("early")
+            return self.layer(batch).sum()
+
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return torch.optim.SGD(self.parameters(), 0.1)
+
+    trainer = pl.Trainer(
+        accelerator="cpu", max_epochs=1, callbacks=[Waiting()], logger=False, enable_checkpointing=False,
+        enable_progress_bar=False, enable_model_summary=False,
+    )  # fmt: skip
+    with pytest.raises(RuntimeError, match="early") if ends == "early" else nullcontext():
+        trainer.fit(Module(), [torch.ones(1, 2)] * 2)
+    assert not any(thread.name == "unlabel-asleep" for thread in threading.enumerate())

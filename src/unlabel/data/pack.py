@@ -29,6 +29,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from unlabel.data.ahead import cores
 from unlabel.data.jpeg import Jpeg
 from unlabel.data.source import Look, Source, Unreadable, digest
 from unlabel.errors import Fault
@@ -82,7 +83,7 @@ def write_pack(
     schema = pa.schema(_COLUMNS, metadata={_KEY: json.dumps(facts)})
     begun = _begin(Path(file), schema, facts)
     total = len(source)
-    with open(file, "r+b") as stream, ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
+    with open(file, "r+b") as stream, ThreadPoolExecutor(threads or cores()) as pool:
         stream.seek(begun.end)
         stream.truncate()
         check, done = begun.check, begun.next

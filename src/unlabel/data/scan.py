@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from unlabel.data.ahead import cores
 from unlabel.data.decode import decode_file
 from unlabel.data.folder import check_folder, classes_of, inner, printable, splits, walk
 from unlabel.data.source import Unreadable
@@ -115,7 +116,7 @@ def scan(
 
 def _read(root: str, names: list[str], threads: int | None) -> Iterator[tuple[str, _Facts]]:
     """Every name with its facts, in order; a chunk at a time, so that a million files do not queue up in memory."""
-    with ThreadPoolExecutor(threads or os.cpu_count() or 1, "unlabel-scan") as pool:
+    with ThreadPoolExecutor(threads or cores(), "unlabel-scan") as pool:
         for start in range(0, len(names), _CHUNK):
             chunk = names[start : start + _CHUNK]
             yield from zip(chunk, pool.map(lambda name: _facts(os.path.join(root, name)), chunk), strict=True)

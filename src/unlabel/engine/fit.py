@@ -139,7 +139,6 @@ def fit(job: Job, sources: Sources, folder: RunFolder, console: Console, *, resu
                 "try a lower lr, a longer warmup or clip=1"
             ) from problem
         finally:
-            waiting.close()
             batches.close()
             display.close()
             beside.journal.close()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from unlabel.data.ahead import cores
 from unlabel.engine.run import Device, Precision
 
 _MALLOC_TRIM_THRESHOLD, _MALLOC_MMAP_THRESHOLD = -1, -3  # names of glibc's mallopt
@@ -114,7 +115,7 @@ def machine() -> dict[str, object]:
         "system": platform.platform(),
         "processor": processor(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
-        "cores": os.cpu_count(),
+        "cores": cores(),
         "torch_threads": torch.get_num_threads(),
         "gpus": gpus,
     }

@@ -96,7 +96,7 @@ class Choice:
 
 
 class Waiting(pl.Callback):
-    """Lets a `Choice` watch the steps of training and does what it says. Ends with `close`."""
+    """Lets a `Choice` watch the steps of training and does what it says; what it learnt serves the next training too."""
 
     def __init__(self) -> None:
         self._choice = Choice()
@@ -127,10 +127,17 @@ class Waiting(pl.Callback):
         if asleep and self._now is None:
             self._now = Asleep().__enter__()
         elif not asleep:
-            self.close()
+            self._wake()
 
-    def close(self) -> None:
-        """Back to what OpenMP does by itself."""
+    def on_train_end(self, *arguments: Any) -> None:
+        """After the last step: back to what OpenMP does by itself."""
+        self._wake()
+
+    def on_exception(self, *arguments: Any) -> None:
+        """The same where training ends early."""
+        self._wake()
+
+    def _wake(self) -> None:
         if self._now is not None:
             self._now.__exit__()
         self._now = None

@@ -1,6 +1,5 @@
 """Frozen features of a collection of images: decoded and rendered in threads, embedded in batches."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unlabel.data.ahead import cores
 from unlabel.data.source import Source, Unreadable
 from unlabel.views import View, sample
 from unlabel.views.batched import render_batch
@@ -144,7 +144,7 @@ def _batches(
     source: Source, view: View, wanted: np.ndarray, batch_size: int, threads: int | None, view_index: int
 ) -> Iterator[tuple[Tensor, list[int], list[Unreadable]]]:
     """(images [b, C, S, S], their positions, what could not be read), in order, a few batches ahead of the network."""
-    workers = threads or min(4, os.cpu_count() or 1)
+    workers = threads or min(4, cores())
     # A batch is shared out among the threads; each renders its part as it decodes, so that memory stays small.
     share = max(1, -(-batch_size // workers))
     parts = [wanted[i : i + share] for i in range(0, len(wanted), share)]
