@@ -14,6 +14,7 @@ from pathlib import Path
 from common import keep
 
 import unlabel
+from unlabel.reporting.words import spread
 
 NOTE = (
     "kNN in per cent (k = 20, cosine), mean and standard deviation over seeds; loss: mean of the last tenth of the "
@@ -44,10 +45,7 @@ def main() -> None:
     found = {name: [trained(arguments, name, seed) for seed in arguments.seeds] for name in ("32", "bf16")}
     lines = ["| precision | kNN | loss |", "|---|---|---|"]
     for name, runs in found.items():
-        cells = []
-        for what in ("knn", "loss"):
-            values = [run[what] for run in runs]
-            cells.append(f"{statistics.mean(values):.2f} ± {statistics.stdev(values) if len(values) > 1 else 0:.2f}")
+        cells = [spread([run[what] for run in runs], 2) for what in ("knn", "loss")]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     keep("precision", f"SimCLR on {arguments.limit:,} images of CIFAR-10, float32 and bf16", "\n".join(lines),
          note=NOTE, runs=found)  # fmt: skip

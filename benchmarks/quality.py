@@ -90,6 +90,8 @@ CONTESTANTS = {"unlabel": ours, "lightly": by_lightly}
 
 def table(found: list[dict[str, Any]]) -> str:
     """Markdown: one row for each length, means over seeds."""
+    from unlabel.reporting.words import spread  # not above: contestants need none of it
+
     lines = ["| minutes | seeds | unlabel: kNN | linear | images seen | lightly: kNN | linear | images seen |",
              "|---|---|---|---|---|---|---|---|"]  # fmt: skip
     for minutes in sorted({entry["minutes"] for entry in found}):
@@ -97,19 +99,13 @@ def table(found: list[dict[str, Any]]) -> str:
         for who in CONTESTANTS:
             of = [entry for entry in found if entry["who"] == who and entry["minutes"] == minutes]
             seeds.append(str(len(of)))
-            row += [_spread(of, "knn"), _spread(of, "linear"), _mean(of, "images")]
+            row += [spread([entry["knn"] for entry in of]), spread([entry["linear"] for entry in of]), _mean(of)]
         lines.append(f"| {minutes:g} | {' and '.join(dict.fromkeys(seeds))} | {' | '.join(row)} |")
     return "\n".join(lines)
 
 
-def _spread(of: list[dict[str, Any]], name: str) -> str:
-    values = [entry[name] for entry in of]
-    deviation = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.1f}{deviation}" if values else "-"
-
-
-def _mean(of: list[dict[str, Any]], name: str) -> str:
-    return f"{statistics.mean(entry[name] for entry in of):,.0f}" if of else "-"
+def _mean(of: list[dict[str, Any]]) -> str:
+    return f"{statistics.mean(entry['images'] for entry in of):,.0f}" if of else "–"
 
 
 def main() -> None:

@@ -9,16 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from unlabel import catalogue
+from unlabel.reporting.words import spread
 
 HERE = Path(__file__).parent
 README = HERE.parents[1] / "README.md"
 MARK, END = "<!-- {}: written by benchmarks/evidence/tables.py -->", "<!-- /{} -->"
-
-
-def spread(values: list[float], digits: int = 1) -> str:
-    """Mean ± standard deviation over seeds."""
-    deviation = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.{digits}f}{deviation}"
 
 
 def markdown(head: list[str], rows: list[list[str]]) -> str:

@@ -1,4 +1,4 @@
-from unlabel.reporting.words import counted, duration, finite, listed, memory, number, percent, short_name, title_of
+from unlabel.reporting.words import counted, duration, finite, listed, memory, number, percent, short_name, spread, title_of
 
 
 def test_numbers_are_rounded_as_one_says_them() -> None:
@@ -28,3 +28,8 @@ def test_phrases() -> None:
     assert title_of("random_walk-2") == "Random walk 2"
     assert [short_name(s) for s in ("/data/cifar10/train", "/train", "./train")] == ["cifar10/train", "train", "train"]
     assert [short_name(s) for s in ("/data/cats", "hf:org/cats", "shapes:200")] == ["cats", "hf:org/cats", "shapes:200"]
+
+
+def test_spread_is_mean_and_deviation_over_seeds() -> None:
+    assert spread([40.0, 42.0]) == "41.0 ± 1.4"
+    assert spread([-3.0], 2) == "−3.00" and spread([]) == "–"

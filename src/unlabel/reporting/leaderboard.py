@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from unlabel.engine.folder import RunFolder, read_json, write_atomically, write_json
 from unlabel.reporting.page import policy
-from unlabel.reporting.words import finite
+from unlabel.reporting.words import finite, spread
 
 COLUMNS = {
     "knn": ("kNN", 1),
@@ -49,11 +49,7 @@ class Row:
 
     def cell(self, column: str) -> str:
         """Mean ± standard deviation over seeds."""
-        values, digits = self.numbers.get(column), COLUMNS[column][1]
-        if not values:
-            return "–"
-        deviation = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
-        return f"{statistics.mean(values):,.{digits}f}{deviation}".replace("-", "−")
+        return spread(self.numbers.get(column, []), COLUMNS[column][1])
 
 
 def write_leaderboard(out: Path, runs: dict[str, list[Path]]) -> Path:

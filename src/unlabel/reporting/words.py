@@ -1,6 +1,7 @@
 """Numbers and names as a person would say them."""
 
 import math
+import statistics
 from collections.abc import Sequence
 from html import escape
 from pathlib import PurePath
@@ -37,6 +38,14 @@ def number(value: Any) -> str:
         else f"{value:.3g}"
     )
     return digits.replace("-", "−")
+
+
+def spread(values: Sequence[float], digits: int = 1) -> str:
+    """Mean ± standard deviation over seeds: "41.0 ± 1.4"; "–" without any value."""
+    if not values:
+        return "–"
+    deviation = f" ± {statistics.stdev(values):,.{digits}f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):,.{digits}f}{deviation}".replace("-", "−")
 
 
 def percent(value: Any) -> str:
