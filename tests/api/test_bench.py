@@ -10,7 +10,7 @@ from unlabel.api import benching
 from unlabel.errors import Fault, Faults
 from unlabel.reporting.leaderboard import Row
 
-OPTIONS = {"data": "shapes", "limit": 64, "size": 16, "epochs": 1, "batch_size": 32, "monitors": 0}
+OPTIONS = {"data": "shapes:96", "size": 16, "epochs": 1, "batch_size": 32, "monitors": 0}
 
 
 @pytest.fixture(scope="module")

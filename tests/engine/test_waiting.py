@@ -8,6 +8,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 from unlabel.engine.waiting import Asleep, Choice, Waiting, can_choose
 
@@ -107,11 +108,11 @@ def test_no_thread_is_left_when_training_ends(ends: str) -> None:
             super().__init__()
             self.layer = nn.Linear(2, 1)
 
-        def training_step(self, batch: torch.Tensor) -> torch.Tensor:
+        def training_step(self, batch: list[torch.Tensor]) -> torch.Tensor:
             assert any(thread.name == "unlabel-asleep" for thread in threading.enumerate())
             if ends == "early":
                 raise RuntimeError("early")
-            return self.layer(batch).sum()
+            return self.layer(batch[0]).sum()
 
         def configure_optimizers(self) -> torch.optim.Optimizer:
             return torch.optim.SGD(self.parameters(), 0.1)
@@ -121,5 +122,5 @@ def test_no_thread_is_left_when_training_ends(ends: str) -> None:
         enable_progress_bar=False, enable_model_summary=False,
     )  # fmt: skip
     with pytest.raises(RuntimeError, match="early") if ends == "early" else nullcontext():
-        trainer.fit(Module(), [torch.ones(1, 2)] * 2)
+        trainer.fit(Module(), DataLoader(TensorDataset(torch.ones(2, 2))))
     assert not any(thread.name == "unlabel-asleep" for thread in threading.enumerate())

@@ -43,7 +43,7 @@ def test_permuted_samples_permute_rows_and_constants_change_nothing() -> None:
 def test_limits_of_epsilon() -> None:
     s = scores()
     torch.testing.assert_close(sinkhorn(s, epsilon=1e6), torch.full_like(s, 0.25), rtol=0, atol=1e-5)
-    hard = sinkhorn(s, epsilon=1e-4, iterations=2000)
+    hard = sinkhorn(s, epsilon=1e-3, iterations=100)
     assert hard.max(dim=1).values.median() > 0.99
 
 

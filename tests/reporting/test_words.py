@@ -1,4 +1,15 @@
-from unlabel.reporting.words import counted, duration, finite, listed, memory, number, percent, short_name, spread, title_of
+from unlabel.reporting.words import (
+    counted,
+    duration,
+    finite,
+    listed,
+    memory,
+    number,
+    percent,
+    short_name,
+    spread,
+    title_of,
+)
 
 
 def test_numbers_are_rounded_as_one_says_them() -> None:

@@ -88,7 +88,7 @@ def _own_options(entry: str) -> tuple[str, dict[str, str]]:
 def _check(rows: dict[str, tuple[str, dict[str, str]]], chosen: dict[str, Any], seeds: Sequence[int]) -> None:
     faults = [f"`{name}` is not for a bench: it sets this option itself" for name in _OWN if name in chosen]
     if not seeds or len(set(seeds)) < len(seeds):
-        faults.append(f"seeds must be different whole numbers, at least one, not {', '.join(map(str, seeds)) or 'none'}")
+        faults.append(f"seeds must be different numbers, at least one, not {', '.join(map(str, seeds)) or 'none'}")
     for entry, (method, own) in rows.items():
         try:
             engine_options.check(method, {**chosen, **own})

@@ -96,7 +96,7 @@ class Choice:
 
 
 class Waiting(pl.Callback):
-    """Lets a `Choice` watch the steps of training and does what it says; what it learnt serves the next training too."""
+    """Lets a `Choice` watch the steps of training and does what it says; the next training may use it again."""
 
     def __init__(self) -> None:
         self._choice = Choice()

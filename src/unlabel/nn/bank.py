@@ -7,7 +7,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-
 class Bank(nn.Module):
     """n rows [n, d], row i for image i: v_i <- unit(m v_i + (1 - m) f_i) when image i is seen with features f_i.
 

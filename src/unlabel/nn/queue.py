@@ -5,7 +5,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-
 class Queue(nn.Module):
     """K rows [K, d]; new ones take the places of the oldest.
 

@@ -124,7 +124,7 @@ def _read(place: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _controls(finished: list[RunFolder]) -> list[Row]:
-    """Raw pixels, and random weights of each backbone; every run of one backbone finds the same, so the first counts."""
+    """Raw pixels, and random weights of each backbone: the same in every run of it, so the first counts."""
     rows: dict[str, Row] = {}
     for folder in finished:
         run, found = _read(folder.path)
