@@ -65,12 +65,14 @@ class SplitBatchNorm(GlobalBatchNorm):
                 f"`bn_splits` {self.splits} does not suit {len(x)} images on each of {ranks} processes: each process "
                 "needs equally many splits and two images for each of them"
             )
+        least, more = divmod(len(x), own)
+        sizes = [least + 1] * more + [least] * (own - more)  # `tensor_split` would fill with zeros on the way back
         averages = self.running_mean, self.running_var
         mean, variance = (None if a is None else torch.zeros_like(a) for a in averages)
         # An average with a share of 1, 1/2, 1/3, … is the mean of what was seen.
         y = torch.cat([
             F.batch_norm(part, mean, variance, self.weight, self.bias, True, 1 / (i + 1), self.eps)
-            for i, part in enumerate(x.tensor_split(own))
+            for i, part in enumerate(x.split(sizes))
         ])  # fmt: skip
         share = self._share()
         for average, seen in zip(averages, (mean, variance), strict=True):
