@@ -16,6 +16,7 @@ from unlabel import methods
 from unlabel.engine.callbacks import quiet_lightning
 from unlabel.engine.options import hyperparameters
 from unlabel.nn.batchnorm import convert_batchnorm
+from unlabel.nn.queue import Queue
 from unlabel.optim.plan import Plan
 from unlabel.views import Batch
 
@@ -112,6 +113,14 @@ class Again:
         return self.times
 
 
+def fill_memories(method: methods.Method, batch: Batch) -> None:
+    """Queues begin with noise, which is easily told from keys: what a loss says counts from the first real keys on."""
+    if any(isinstance(part, Queue) for part in method.modules()):
+        for _ in range(4):
+            method.loss(batch)
+            method.after_update()
+
+
 @every_method
 def test_the_loss_falls_on_a_toy_set(name: str) -> None:
     """Forty updates with a rate of its own, over and over on the same 16 images."""
@@ -122,6 +131,7 @@ def test_the_loss_falls_on_a_toy_set(name: str) -> None:
     method.plan = replace(Plan(optimiser="adamw", lr=3e-3, lr_per=None), batch_size=16)
     method.total_updates, method.total_epochs = 40, 10.0
     batch = toy_loader(name, method, batch_size=16).batch(0)
+    fill_memories(method, batch)
 
     def level() -> float:
         torch.manual_seed(2)

@@ -30,6 +30,8 @@ SMALLER = {
     "discriminator_width": 4,
     "discriminator_layers": 2,
     "patches": 32,
+    "queue": 32,
+    "bn_splits": 2,
 }
 SMALL_VIT = backbones.resolve("tiny_vit", SIZE)
 

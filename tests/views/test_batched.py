@@ -136,7 +136,7 @@ def test_any_record_at_any_size_equals_the_reference(fields, size, interpolation
 @pytest.mark.parametrize("name", NAMES)
 def test_every_recipe_on_photographs_equals_the_reference(name, photographs):
     for size in (32, 96):
-        for view in dict.fromkeys(named(name, size).views):
+        for view in dict.fromkeys(replace(view, strong=0) for view in named(name, size).views):
             sizes = np.array([image.shape[1:] for image in photographs])
             indices = np.arange(len(photographs))
             records = sample(view, seed=1, epoch=0, view_index=0, indices=indices, sizes=sizes)

@@ -25,6 +25,8 @@ def test_blur_window_is_a_tenth_of_the_side_and_odd(size, kernel):
         ({"ratio": (-1.0, 1.0)}, "ratio"),
         ({"blur_sigma": (0.0, 2.0)}, "blur_sigma"),
         ({"size": 1}, "size"),
+        ({"strong": 9}, "strong"),
+        ({"strong": -1}, "strong"),
         ({"crop": "pad", "pad": 32}, "reflecting"),
         ({"crop": "load"}, "load_size"),
         ({"crop": "load", "load_size": 31}, "load_size"),

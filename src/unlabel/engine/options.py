@@ -93,15 +93,16 @@ def check(method_name: str, chosen: Mapping[str, Any]) -> Options:
 
 def chosen_views(name: str, size: int, method: type[methods.Method] | None) -> Recipe:
     """The views called `name`, as many of an image as the method takes: one view serves a pair twice, a method of
-    one view takes the first. Fault: an unknown name, more views than the method takes, or views of one domain for two.
+    one view takes the first. Fault: an unknown name, more or fewer views than it takes, or views of one domain for two.
     """
     recipe = named(name, size)
     if method is None:
         return recipe
     least, most = method.view_range
     views = recipe.views[:1] if most == 1 else recipe.views * least if len(recipe.views) == 1 else recipe.views
-    if len(views) > most:
-        raise Fault(f"views `{name}` make {len(views)} views of an image, but {method.title} takes {most}")
+    if not least <= len(views) <= most:
+        takes = most if len(views) > most else least
+        raise Fault(f"views `{name}` make {len(views)} views of an image, but {method.title} takes {takes}")
     if (recipe.sources > 1) != (method.family == "translation"):
         raise Fault(f"views `{name}` do not suit {method.title}: leave out the option `views`")
     return replace(recipe, views=views)

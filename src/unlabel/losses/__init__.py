@@ -2,6 +2,7 @@
 
 from unlabel.losses.hypersphere import align_uniform, alignment, uniformity
 from unlabel.losses.info_nce import info_nce, nt_xent
+from unlabel.losses.keys import key_info_nce, queue_info_nce, weak_to_strong
 from unlabel.losses.masked import masked_mse
 from unlabel.losses.nce import nce
 from unlabel.losses.pairs import drlim, mined_triplets, n_pair, pairwise, triplet
@@ -31,6 +32,7 @@ __all__ = [
     "hard_contrastive",
     "hard_negatives",
     "info_nce",
+    "key_info_nce",
     "masked_mse",
     "mined_triplets",
     "n_pair",
@@ -38,10 +40,12 @@ __all__ = [
     "nt_xent",
     "pairwise",
     "patch_nce",
+    "queue_info_nce",
     "simple_contrastive",
     "sinkhorn",
     "soft_cross_entropy",
     "swapped_cross_entropy",
     "triplet",
     "uniformity",
+    "weak_to_strong",
 ]

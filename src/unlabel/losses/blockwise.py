@@ -124,13 +124,15 @@ class _RowLogSumExp(torch.autograd.Function):
             moved = _symmetric_gradient(a, u, grid, ctx.kept)
             toward_k = 0.5 * torch.dot(a.flatten(), moved.flatten()) if ctx.needs_input_grad[2] else None
             return moved.mul_(k), None, toward_k, None, None
-        toward_c, toward_a = torch.zeros_like(a), torch.zeros_like(c)
+        toward_c = torch.zeros_like(a)
+        toward_a = torch.zeros_like(c) if ctx.needs_input_grad[1] else None  # keys and queues take none
         for rows, columns, tile in grid.again(ctx.kept):
             weighted = tile * u[rows, None] if ctx.bounded else (tile - r[rows, None]).exp_().mul_(u[rows, None])
             toward_c[rows] += weighted @ c[columns]
-            toward_a[columns] += weighted.T @ a[rows]
+            if toward_a is not None:
+                toward_a[columns] += weighted.T @ a[rows]
         toward_k = torch.dot(a.flatten(), toward_c.flatten()) if ctx.needs_input_grad[2] else None
-        return toward_c.mul_(k), toward_a.mul_(k), toward_k, None, None
+        return toward_c.mul_(k), None if toward_a is None else toward_a.mul_(k), toward_k, None, None
 
 
 class _Grid:

@@ -6,14 +6,17 @@
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
+from torchvision.transforms.v2 import functional as F
 
 from unlabel.views.recipe import View
 from unlabel.views.render import render
 from unlabel.views.sample import sample
+from unlabel.views.strong import operate
 
 COMPILING = "compiling the view renderer for this processor: about 20 seconds, only this once"
 _SILENCE = 1.0  # seconds that pass before it is said
@@ -27,7 +30,8 @@ def render_batch(images: Sequence[Tensor], records: np.ndarray, view: View, out:
     records  RECORD [B], what `sample` drew for them
     out      [B, C, S, S] to write into, contiguous or channels_last; None: a new contiguous one of float32. float32 and
              bfloat16 get the normalised pixels; uint8 gets them as they are, 0 to 255, to be normalised elsewhere
-    returns  [B, C, S, S], each equal to `render` of its image to about 1e-5, or to the rounding of `out`
+    returns  [B, C, S, S], each equal to `render` of its image to about 1e-5, or to the rounding of `out`; before
+             strong operations to a grey level, now and then, as they begin with pixels rounded to 8 bits
 
     Raises ValueError for images that are not what the records were drawn for.
     """
@@ -38,10 +42,21 @@ def render_batch(images: Sequence[Tensor], records: np.ndarray, view: View, out:
             raise ValueError("a transform of the user's own gives normalised floats: `out` cannot be uint8")
         for x, image, record in zip(out, images, records, strict=True):
             x.copy_(render(image, record, view))
+    elif view.strong:
+        _render_strong(images, records, view, out)
     elif len(images):
         prepare_renderer()
         _render(images, records, view, out)
     return out
+
+
+def _render_strong(images: Sequence[Tensor], records: np.ndarray, view: View, out: Tensor) -> None:
+    """The usual steps compiled, in 8 bits; the strong operations, of which each picture has its own, by torchvision."""
+    usual = torch.empty(out.shape, dtype=torch.uint8)
+    render_batch(images, records, replace(view, strong=0), usual)
+    for picture, record in zip(usual, records, strict=True):
+        picture.copy_(operate(picture, record["operations"], record["levels"]))
+    out.copy_(F.normalize(usual / 255, view.mean, view.std) if out.is_floating_point() else usual)
 
 
 def prepare_renderer(say: Callable[[str], None] = lambda text: print(text, file=sys.stderr)) -> None:

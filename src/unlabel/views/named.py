@@ -1,6 +1,7 @@
 """The view recipes of the papers, by name, at any size.
 
-RRC = random resized crop (share of the area), CJ = colour jitter (brightness, contrast, saturation, hue).
+RRC = random resized crop (share of the area), CJ = colour jitter (brightness, contrast, saturation, hue), strong =
+operations of `strong`, each taken half the time.
 All normalise by ImageNet's mean and standard deviation, CUT's by 1/2, so that one evaluation view serves every
 recipe of a size.
 
@@ -17,6 +18,8 @@ recipe of a size.
     dino-small       2 x RRC 0.4-1 as cifar-asym, 4 x 1/2 size RRC 0.05-0.4            for small images
     multicrop        2 x RRC 0.14-1, 6 x 3/7 size RRC 0.05-0.14, colours as simclr     Caron et al. (SwAV) 2020
     multicrop-small  2 x RRC 0.3-1, 4 x 1/2 size RRC 0.05-0.3, colours as cifar-min    for small images
+    clsa             2 x moco2; 3/7 size RRC 0.086-0.429 as moco2, then 5 strong       Wang and Qi 2021
+    clsa-small       3 x cifar-min, the third then 5 strong                            for small images
     mae              RRC 0.2-1, flip; 75 % of the patches masked                       He et al. 2022
     rotation         up to 64 px: reflect-pad by 1/8, crop, flip; else RRC, flip       Gidaris et al. 2018
     cut              resize to 286/256 of the size, crop, flip; one view per domain    Park et al. 2020
@@ -105,6 +108,16 @@ def _multicrop_small(size: int) -> Recipe:
     return Recipe(views=(whole,) * 2 + (replace(whole, size=size // 2, scale=(0.05, 0.3)),) * 4)
 
 
+def _clsa(size: int) -> Recipe:
+    key, weak = _moco2(size).views
+    return Recipe(views=(key, weak, replace(weak, size=_local(size), scale=(0.086, 0.429), strong=5)))
+
+
+def _clsa_small(size: int) -> Recipe:
+    key, weak = _cifar_min(size).views
+    return Recipe(views=(key, weak, replace(weak, strong=5)))
+
+
 def _mae(size: int) -> Recipe:
     # 16 px patches from 128 px on, and never a coarser grid than 8 x 8: 4 px patches at 32 px.
     cells = max(8, size // 16)
@@ -160,6 +173,8 @@ _RECIPES: dict[str, Callable[[int], Recipe]] = {
     "dino-small": _dino_small,
     "multicrop": _multicrop,
     "multicrop-small": _multicrop_small,
+    "clsa": _clsa,
+    "clsa-small": _clsa_small,
     "mae": _mae,
     "rotation": _rotation,
     "cut": _cut,

@@ -14,6 +14,8 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 STEPS = ("crop", "flip", "jitter", "grey", "blur", "solarise")
+MOST = 8
+"""So many strong operations a record has room for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,8 @@ class View:
     grey             probability of dropping the colour
     blur             probability of a Gaussian blur, its sigma uniform in `blur_sigma` (output pixels)
     solarise         probability of inverting every value from one half upwards
+    strong           how many operations of `unlabel.views.strong` are drawn, each taken half the time, for the picture
+                     in 8 bits after all other steps
     order            the order of the steps; a step that it leaves out never happens
     mean, std        per channel, of pixels in [0, 1]; the rendered tensor is (pixel - mean) / std. Their number is that
                      of the images' channels, any from 1 up; saturation, hue and grey exist for three (RGB) only
@@ -57,6 +61,7 @@ class View:
     blur: float = 0.0
     blur_sigma: tuple[float, float] = (0.1, 2.0)
     solarise: float = 0.0
+    strong: int = 0
     order: tuple[str, ...] = STEPS
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
@@ -73,6 +78,8 @@ class View:
                 raise Fault(f"a view's `{name}` is a range of positive numbers (low, high), not ({low}, {high})")
         if self.scale[1] > 1.0:
             raise Fault(f"a view's `scale` is a share of the image's area, at most 1, not {self.scale[1]}")
+        if not 0 <= self.strong <= MOST:
+            raise Fault(f"a view's `strong` operations are at most {MOST}, not {self.strong}")
         if self.size < 2:
             raise Fault(f"a view's `size` must be at least 2 pixels, not {self.size}")
         if self.crop == "pad" and not 0 <= self.pad < self.size:

@@ -17,6 +17,7 @@ from torchvision.transforms.v2 import functional as F
 
 from unlabel.errors import Fault
 from unlabel.views.recipe import View
+from unlabel.views.strong import operate
 
 
 def render(image: Tensor, record: np.void, view: View) -> Tensor:
@@ -42,6 +43,8 @@ def render(image: Tensor, record: np.void, view: View) -> Tensor:
             x = F.gaussian_blur(x, [view.blur_kernel] * 2, [float(record["sigma"])] * 2)
         elif step == "solarise" and record["solarise"]:
             x = F.solarize(x, threshold=0.5)
+    if view.strong:
+        x = operate((255 * x).round().to(torch.uint8), record["operations"], record["levels"]) / 255
     return F.normalize(x, view.mean, view.std)
 
 

@@ -1,7 +1,7 @@
 """Drawing what will be done to every image of a batch, without touching a pixel.
 
-A record depends on (seed, epoch, index, view) and the image's size only. Every record takes the same number of
-uniforms whatever its view needs, each at a place of its own, so that changing one probability changes nothing else.
+A record depends on (seed, epoch, index, view) and the image's size only. Every uniform of a record has a place of its
+own whatever its view needs, so that changing one probability, or adding operations at the end, changes nothing else.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,8 @@ from itertools import permutations
 import numpy as np
 
 from unlabel.views.philox import words
-from unlabel.views.recipe import RandomMask, Recipe, View
+from unlabel.views.recipe import MOST, RandomMask, Recipe, View
+from unlabel.views.strong import LEVELS, OPERATIONS
 
 # Crop boxes are in source pixels for "random_resized" and "centre", and in pixels of the resized image for "pad"
 # (where they may reach `pad` pixels beyond it) and "load"; `boxes` gives them all in one frame.
@@ -30,6 +31,8 @@ RECORD = np.dtype(
         ("grey", "?"),
         ("sigma", "f4"),  # of the blur in output pixels; 0 = none
         ("solarise", "?"),
+        ("operations", "u1", (MOST,)),  # strong ones in order, by their numbers in `OPERATIONS`
+        ("levels", "i1", (MOST,)),
         ("seed", "u8"),  # for a transform of the user's own
         ("source_height", "i4"),
         ("source_width", "i4"),
@@ -41,7 +44,7 @@ _ATTEMPTS = 10
 # Where each uniform of a record lies: areas, log ratios, then one each.
 _AREA, _RATIO = slice(0, _ATTEMPTS), slice(_ATTEMPTS, 2 * _ATTEMPTS)
 _ROW, _COLUMN, _FLIP, _JITTER, _ORDER, _FACTORS = 20, 21, 22, 23, 24, slice(25, 29)
-_GREY, _BLUR, _SIGMA, _SOLARISE, _SEED_LOW, _SEED_HIGH, _WORDS = 29, 30, 31, 32, 33, 34, 35
+_GREY, _BLUR, _SIGMA, _SOLARISE, _SEED_LOW, _SEED_HIGH, _OPERATIONS = 29, 30, 31, 32, 33, 34, 35
 
 _ORDERS = np.array(list(permutations(range(4))), np.uint8)  # [24, 4]
 
@@ -53,7 +56,8 @@ def sample(view: View, *, seed: int, epoch: int, view_index: int, indices: np.nd
     sizes    [B, 2] int, their (height, width)
     returns  RECORD [B]
     """
-    word = words(_WORDS, seed=seed, epoch=epoch, indices=indices, stream=_VIEWS, view=view_index)  # [B, 35]
+    count = _OPERATIONS + view.strong
+    word = words(count, seed=seed, epoch=epoch, indices=indices, stream=_VIEWS, view=view_index)  # [B, count]
     u = word * 2.0**-32  # in [0, 1)
     size = np.asarray(sizes, np.int64).reshape(-1, 2)
     record = np.zeros(len(word), RECORD)
@@ -68,6 +72,7 @@ def sample(view: View, *, seed: int, epoch: int, view_index: int, indices: np.nd
     blurred = u[:, _BLUR] < _share(view, "blur", view.blur)
     record["sigma"] = np.where(blurred, _between(u[:, _SIGMA], *view.blur_sigma), 0.0)
     _jitter(view, u, record)
+    _operations(view, u, record)
     return record
 
 
@@ -139,6 +144,16 @@ def _jitter(view: View, u: np.ndarray, record: np.ndarray) -> None:
         low, high = max(0.0, 1.0 - strengths[i]), 1.0 + strengths[i]
         record[name] = np.where(on, _between(factor[:, i], low, high), 1.0)
     record["hue"] = np.where(on, _between(factor[:, 3], -strengths[3], strengths[3]), 0.0)
+
+
+def _operations(view: View, u: np.ndarray, record: np.ndarray) -> None:
+    """Strong operations with replacement, each taken half the time, at a level of 1 to 9 of either sign."""
+    cell = _place(u[:, _OPERATIONS:], 2 * 2 * LEVELS * len(OPERATIONS))  # [B, strong], one uniform for each
+    cell, taken = np.divmod(cell, 2)
+    cell, negative = np.divmod(cell, 2)
+    operation, level = np.divmod(cell, LEVELS)
+    record["operations"][:, : view.strong] = operation * taken
+    record["levels"][:, : view.strong] = (1 + level) * (1 - 2 * negative)
 
 
 def sample_all(
