@@ -100,8 +100,9 @@ def chosen_views(name: str, size: int, method: type[methods.Method] | None) -> R
         return recipe
     least, most = method.view_range
     views = recipe.views[:1] if most == 1 else recipe.views * least if len(recipe.views) == 1 else recipe.views
-    if len(views) > most:
-        raise Fault(f"views `{name}` make {len(views)} views of an image, but {method.title} takes {most}")
+    if not least <= len(views) <= most:
+        takes = f"{least}" if least == most else f"{least} to {most}"
+        raise Fault(f"views `{name}` make {len(views)} views of an image, but {method.title} takes {takes}")
     if (recipe.sources > 1) != (method.family == "translation"):
         raise Fault(f"views `{name}` do not suit {method.title}: leave out the option `views`")
     return replace(recipe, views=views)
