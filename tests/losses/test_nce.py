@@ -49,3 +49,25 @@ def test_it_learns_the_normaliser_of_a_gaussian() -> None:
 
     optimiser.step(step)
     assert c.item() == pytest.approx(-0.5 * math.log(2 * math.pi), abs=0.02)
+
+
+def test_the_gradient_vanishes_where_the_model_is_the_data() -> None:
+    """In expectation over data and noise, on a space of four points: h is the share of data among data and noise."""
+    data = torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64)
+    noise = torch.tensor([0.4, 0.3, 0.2, 0.1], dtype=torch.float64)
+    k, theta = 3, data.log().requires_grad_()
+
+    def expected(model: torch.Tensor) -> torch.Tensor:
+        """E over x ~ data of the first term, k times E over x ~ noise of the second."""
+        pairs = [(x, y) for x in range(4) for y in range(4)]
+        weights = torch.stack([data[x] * noise[y] for x, y in pairs])
+        losses = torch.stack([
+            nce(model[x][None], model[[y] * k][None], log_noise_density=(noise[x].log()[None], noise[[y] * k].log()[None]))[0]
+            for x, y in pairs
+        ])  # fmt: skip
+        return (weights * losses).sum()
+
+    (at_data,) = torch.autograd.grad(expected(theta), theta)
+    assert at_data.abs().max() < 1e-12
+    (elsewhere,) = torch.autograd.grad(expected(theta + torch.arange(4)), theta)
+    assert elsewhere.abs().max() > 1e-2

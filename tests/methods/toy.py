@@ -32,6 +32,7 @@ SMALLER = {
     "patches": 32,
     "queue": 32,
     "bn_splits": 2,
+    "negatives": 16,
 }
 SMALL_VIT = backbones.resolve("tiny_vit", SIZE)
 

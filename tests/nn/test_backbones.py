@@ -2,7 +2,7 @@ import ast
 import inspect
 import json
 import socket
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -266,6 +266,19 @@ def test_the_snippet_builds_the_same_network_without_us(
     x = images(size)
     with torch.no_grad():
         torch.testing.assert_close(names["model"](x), model.eval()(x), rtol=1e-5, atol=1e-5)
+
+
+def test_the_snippet_of_two_networks_builds_both_without_us(tmp_path: Path) -> None:
+    spec = replace(resolve("tiny_resnet", 32), lab=True)
+    model = build(spec)
+    save_file(model.state_dict(), weights := str(tmp_path / "backbone.safetensors"))
+    source = timm_snippet(spec, weights)
+    assert imported(source) <= {"timm", "torch", "safetensors", "copy"}
+    names: dict[str, nn.Module] = {}
+    exec(source, names)
+    with torch.no_grad():
+        torch.testing.assert_close(names["model"](x := images(32)), model.eval()(x))
+    assert Spec(**json.loads(json.dumps(asdict(spec)))) == spec
 
 
 def test_the_snippet_without_weights_reads_no_file() -> None:

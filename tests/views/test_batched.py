@@ -64,7 +64,10 @@ def test_everything_at_once_equals_the_reference(size, sizes, interpolation):
     agree(View(size=size, interpolation=interpolation, **EVERYTHING), sizes)
 
 
-@pytest.mark.parametrize("crop", [{"crop": "pad", "pad": 5}, {"crop": "load", "load_size": 36}, {"crop": "centre"}])
+@pytest.mark.parametrize(
+    "crop",
+    [{"crop": "pad", "pad": 5}, {"crop": "load", "load_size": 36}, {"crop": "centre"}, {"crop": "cell", "cell": 5}],
+)
 @pytest.mark.parametrize("sizes", [[(32, 32)] * 12, [(40, 20)] * 12, MIXED])
 def test_every_kind_of_crop_equals_the_reference(crop, sizes):
     agree(View(size=32, interpolation="bicubic", **crop, **EVERYTHING), sizes)

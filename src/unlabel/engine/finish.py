@@ -14,7 +14,7 @@ from unlabel.diagnostics import verdict
 from unlabel.engine.fit import loader
 from unlabel.engine.folder import RunFolder, read_json, write_atomically, write_json
 from unlabel.engine.job import Job
-from unlabel.engine.keep import evaluation_view
+from unlabel.engine.keep import evaluation_view, kept_spec
 from unlabel.engine.machine import peak_memory_mb
 from unlabel.engine.sources import Sources
 from unlabel.evaluation.evaluate import Progress, evaluate
@@ -71,7 +71,7 @@ def assess(
         sources.memory,
         sources.queries,
         view=view,
-        backbone_spec=job.backbone,
+        backbone_spec=kept_spec(job, method),
         device=device,
         protocol=protocol,
         progress=progress,

@@ -1,7 +1,7 @@
 """What is kept of a run: the backbone's weights and how to build the network they belong to; and loading it."""
 
 import json
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +17,27 @@ from unlabel.engine.job import Job, build_method, recipe
 from unlabel.errors import Fault
 from unlabel.methods import Method
 from unlabel.nn import backbones
+from unlabel.nn.lab import LabPair
 from unlabel.views import View, evaluation
 
 
 def save_backbone(job: Job, method: Method, folder: RunFolder) -> None:
     """Write backbone.safetensors and backbone.json; nothing for a method that brings its own networks."""
-    if job.backbone is None:
+    spec = kept_spec(job, method)
+    if spec is None:
         return
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in method.kept.state_dict().items()}
     write_atomically(folder.weights, save_tensors(tensors, metadata={"format": "pt"}))
     view = recipe(job, method).views[0]
     write_json(folder.backbone, {
-        **asdict(job.backbone), "mean": view.mean, "std": view.std, "method": job.run.method,
-        "in_plain_timm": backbones.timm_snippet(job.backbone),
+        **asdict(spec), "mean": view.mean, "std": view.std, "method": job.run.method,
+        "in_plain_timm": backbones.timm_snippet(spec),
     })  # fmt: skip
+
+
+def kept_spec(job: Job, method: Method) -> backbones.Spec | None:
+    """What the kept network is built from: the backbone that the method was given, or two made of it."""
+    return job.backbone and replace(job.backbone, lab=isinstance(method.kept, LabPair))
 
 
 def backbone_facts(folder: RunFolder) -> dict[str, Any]:
@@ -62,7 +69,8 @@ def load_backbone(run: str | Path) -> nn.Module:
 
 def spec_of(facts: dict[str, Any]) -> backbones.Spec:
     """The backbone that backbone.json describes."""
-    return backbones.Spec(**{field.name: facts[field.name] for field in fields(backbones.Spec)})
+    names = {field.name for field in fields(backbones.Spec)} & set(facts)
+    return backbones.Spec(**{name: facts[name] for name in names})
 
 
 def load_method(run: str | Path) -> tuple[Job, Method]:

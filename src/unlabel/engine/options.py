@@ -101,7 +101,7 @@ def chosen_views(name: str, size: int, method: type[methods.Method] | None) -> R
     least, most = method.view_range
     views = recipe.views[:1] if most == 1 else recipe.views * least if len(recipe.views) == 1 else recipe.views
     if not least <= len(views) <= most:
-        takes = most if len(views) > most else least
+        takes = f"{least}" if least == most else f"{least} to {most}"
         raise Fault(f"views `{name}` make {len(views)} views of an image, but {method.title} takes {takes}")
     if (recipe.sources > 1) != (method.family == "translation"):
         raise Fault(f"views `{name}` do not suit {method.title}: leave out the option `views`")

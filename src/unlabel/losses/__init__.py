@@ -1,7 +1,9 @@
 """Losses: tensors in, a scalar out. No state, no parameters, no process group."""
 
+from unlabel.losses.cross_view import core_view, cross_view, full_graph
 from unlabel.losses.hypersphere import align_uniform, alignment, uniformity
 from unlabel.losses.info_nce import info_nce, nt_xent
+from unlabel.losses.instances import instance_discrimination
 from unlabel.losses.keys import key_info_nce, queue_info_nce, weak_to_strong
 from unlabel.losses.masked import masked_mse
 from unlabel.losses.nce import nce
@@ -23,15 +25,19 @@ from unlabel.losses.two_views import (
 __all__ = [
     "align_uniform",
     "alignment",
+    "core_view",
     "cosine_regression",
+    "cross_view",
     "dcl",
     "dclw",
     "debiased",
     "drlim",
     "flat_nce",
+    "full_graph",
     "hard_contrastive",
     "hard_negatives",
     "info_nce",
+    "instance_discrimination",
     "key_info_nce",
     "masked_mse",
     "mined_triplets",

@@ -10,6 +10,7 @@ A `Spec` is plain values from which the same network is always built, here or by
               40 px halve it; convolutions lose their stride, pooling goes, stems of patches become 3x3 convolutions
 """
 
+import inspect
 import math
 import re
 from contextlib import suppress
@@ -23,6 +24,7 @@ from timm.models import ResNet, VisionTransformer, VisionTransformerDistilled
 from torch import Tensor, nn
 
 from unlabel.errors import Fault, nearest
+from unlabel.nn import lab
 
 Stem = Literal["timm", "small", "small/2"]
 Pool = Literal["default", "mean"]
@@ -72,6 +74,7 @@ class Spec:
     kwargs  of `timm.create_model(timm, **kwargs)`
     stem    "timm": as it is; "small" (does not shrink the image) or "small/2" (halves it): changed after building
     size    side of the images, in pixels
+    lab     two such networks instead of one, for the lightness and for the colours of RGB images: `unlabel.nn.lab`
     """
 
     name: str
@@ -79,6 +82,7 @@ class Spec:
     kwargs: dict[str, Any]
     stem: Stem
     size: int
+    lab: bool = False
 
     @property
     def channels(self) -> int:
@@ -146,7 +150,7 @@ def build(spec: Spec) -> nn.Module:
         raise Fault(f"backbone `{spec.name}` makes no vector of an image: choose another, such as resnet18")
     # In timm it is the width before a last layer that some networks have (MobileNetV3: 576 of 1024).
     model.num_features = features.shape[1]  # type: ignore[assignment]
-    return model
+    return lab.LabPair(model) if spec.lab else model
 
 
 def is_vit(backbone: nn.Module) -> TypeGuard[VisionTransformer]:
@@ -167,6 +171,7 @@ def timm_snippet(spec: Spec, weights: str | None = None) -> str:
     lines += ["from safetensors.torch import load_file"] if weights else []
     lines += ["", f"model = timm.create_model({spec.timm!r}, pretrained=False{arguments})"]
     lines += [edit.source() for edit in edits]
+    lines += [inspect.getsource(lab), "model = LabPair(model)"] if spec.lab else []
     lines += [f"model.load_state_dict(load_file({weights!r}))"] if weights else []
     return "\n".join([*lines, "model.eval()", ""])
 

@@ -23,6 +23,10 @@ recipe of a size.
     mae              RRC 0.2-1, flip; 75 % of the patches masked                       He et al. 2022
     rotation         up to 64 px: reflect-pad by 1/8, crop, flip; else RRC, flip       Gidaris et al. 2018
     cut              resize to 286/256 of the size, crop, flip; one view per domain    Park et al. 2020
+    pirl             RRC 0.08-1, CJ(.4,.4,.4,.2), grey 0.2, flip; 9 x 2/7 size: parts of the cells of a 3 x 3 grid over
+                     an RRC 0.6-1, each with colours of its own                        Misra et al. 2020
+    pirl-small       the same cells, RRC 0.08-1, colours as cifar-min                  for small images
+    cmc              RRC 0.08-1, flip; one view                                        Tian et al. 2020
     light            RRC 0.4-1, flip
     shapes           RRC 0.4-1, flip, grey 0.7, CJ(.4,.4,.4,.1) 0.8        for the built-in shapes
 """
@@ -135,6 +139,26 @@ def _cut(size: int) -> Recipe:
     return Recipe(views=(x, replace(x, source=1)))
 
 
+def _pirl(size: int) -> Recipe:
+    order = ("crop", "jitter", "grey", "flip")
+    return _with_cells(View(size=size, jitter=(0.4, 0.4, 0.4, 0.2), jitter_p=1.0, grey=0.2, order=order))
+
+
+def _pirl_small(size: int) -> Recipe:
+    return _with_cells(View(size=size, jitter=(0.4, 0.4, 0.4, 0.1), grey=0.2))
+
+
+def _with_cells(whole: View) -> Recipe:
+    """A view, and the nine cells of a jigsaw: 64 of 85 pixels a side at 224, sides in whole multiples of 8."""
+    side = max(8, 8 * round(whole.size * 64 / 224 / 8))
+    cells = (replace(whole, size=side, crop="cell", cell=k, scale=(0.6, 1.0)) for k in range(9))
+    return Recipe(views=(whole, *cells))
+
+
+def _cmc(size: int) -> Recipe:
+    return Recipe(views=(View(size=size),))
+
+
 def _light(size: int) -> Recipe:
     return _twice(View(size=size, scale=(0.4, 1.0)))
 
@@ -178,6 +202,9 @@ _RECIPES: dict[str, Callable[[int], Recipe]] = {
     "mae": _mae,
     "rotation": _rotation,
     "cut": _cut,
+    "pirl": _pirl,
+    "pirl-small": _pirl_small,
+    "cmc": _cmc,
     "light": _light,
     "shapes": _shapes,
 }

@@ -28,7 +28,11 @@ class View:
                                (the image is first resized to size x size where it is not of that size)
                      "load":   resize to load_size x load_size, random crop of `size`
                      "centre": the largest central square, resized to `size` (what evaluation sees)
+                     "cell":   a random part of one cell of a box that all "cell" views of an image share, resized
     scale, ratio     ranges of the box's share of the image's area, and of its width / height
+    grid, cell       of "cell": the rows and columns that the shared box is cut into, and which of their cells is seen,
+                     counted row by row from 0
+    cell_share       of "cell": how much of each side of the cell is seen, at a random place
     interpolation    how pixels are resized, always antialiased
     flip             probability of a left-right flip
     jitter           strengths of (brightness, contrast, saturation, hue), applied in a random order with
@@ -48,9 +52,12 @@ class View:
     """
 
     size: int
-    crop: Literal["random_resized", "pad", "load", "centre"] = "random_resized"
+    crop: Literal["random_resized", "pad", "load", "centre", "cell"] = "random_resized"
     scale: tuple[float, float] = (0.08, 1.0)
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    grid: tuple[int, int] = (3, 3)
+    cell: int = 0
+    cell_share: float = 64 / 85
     pad: int = 4
     load_size: int | None = None
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
@@ -86,6 +93,10 @@ class View:
             raise Fault(f"reflecting {self.pad} pixels needs a view larger than that, not `size` {self.size}")
         if self.crop == "load" and (self.load_size is None or self.load_size < self.size):
             raise Fault(f"a view with crop `load` needs a `load_size` of at least its `size` {self.size}")
+        if min(self.grid) < 1 or not 0 <= self.cell < self.grid[0] * self.grid[1]:
+            raise Fault(f"a view's `cell` is one of its `grid` of {self.grid}, counted from 0, not {self.cell}")
+        if not 0.0 < self.cell_share <= 1.0:
+            raise Fault(f"a view's `cell_share` is a share of a side, above 0 and at most 1, not {self.cell_share}")
         if self.jitter is not None and (min(self.jitter) < 0.0 or self.jitter[3] > 0.5):
             raise Fault(f"a view's `jitter` strengths are at least 0, the hue's at most 0.5, not {self.jitter}")
         if len(set(self.order)) != len(self.order) or not set(self.order) <= set(STEPS):
@@ -114,6 +125,11 @@ class View:
             return self
         jitter = self.jitter and (*self.jitter[:2], 0.0, 0.0)
         return replace(self, mean=(0.5,) * channels, std=(0.25,) * channels, jitter=jitter, grey=0.0)
+
+    @property
+    def boxed(self) -> bool:
+        """Whether the crop is a box of the image as it is; else it lies in an image that was resized first."""
+        return self.crop not in ("pad", "load")
 
     @property
     def blur_kernel(self) -> int:

@@ -51,7 +51,7 @@ def render(image: Tensor, record: np.void, view: View) -> Tensor:
 def crop(image: Tensor, record: np.void, view: View) -> Tensor:
     """The record's crop of a uint8 image as float32 [C, S, S] in [0, 1], not yet flipped."""
     top, left = int(record["top"]), int(record["left"])
-    if view.crop in ("random_resized", "centre"):
+    if view.boxed:
         box = F.crop(image, top, left, int(record["height"]), int(record["width"]))
         return resize(box, view.size, view)
     if view.crop == "load":

@@ -13,8 +13,8 @@ from unlabel.views.philox import words
 from unlabel.views.recipe import MOST, RandomMask, Recipe, View
 from unlabel.views.strong import LEVELS, OPERATIONS
 
-# Crop boxes are in source pixels for "random_resized" and "centre", and in pixels of the resized image for "pad"
-# (where they may reach `pad` pixels beyond it) and "load"; `boxes` gives them all in one frame.
+# Crop boxes are in source pixels for "random_resized", "centre" and "cell", and in pixels of the resized image for
+# "pad" (where they may reach `pad` pixels beyond it) and "load"; `boxes` gives them all in one frame.
 RECORD = np.dtype(
     [
         ("top", "i4"),
@@ -39,12 +39,13 @@ RECORD = np.dtype(
     ]
 )
 
-_VIEWS, _MASKS = 0, 1  # streams
+_VIEWS, _MASKS, _SHARED = 0, 1, 4  # streams; pictures' order and built-in shapes have 2 and 3
 _ATTEMPTS = 10
 # Where each uniform of a record lies: areas, log ratios, then one each.
 _AREA, _RATIO = slice(0, _ATTEMPTS), slice(_ATTEMPTS, 2 * _ATTEMPTS)
 _ROW, _COLUMN, _FLIP, _JITTER, _ORDER, _FACTORS = 20, 21, 22, 23, 24, slice(25, 29)
 _GREY, _BLUR, _SIGMA, _SOLARISE, _SEED_LOW, _SEED_HIGH, _OPERATIONS = 29, 30, 31, 32, 33, 34, 35
+_OF_A_BOX = 22  # words: areas, log ratios, row and column
 
 _ORDERS = np.array(list(permutations(range(4))), np.uint8)  # [24, 4]
 
@@ -64,7 +65,12 @@ def sample(view: View, *, seed: int, epoch: int, view_index: int, indices: np.nd
     record["source_height"], record["source_width"] = size.T
     record["seed"] = word[:, _SEED_LOW] | word[:, _SEED_HIGH] << np.uint64(32)
 
-    for name, value in zip(("top", "left", "height", "width"), _crop(view, u, size), strict=True):
+    if view.crop == "cell":  # the words of the box know no view: it is the same for all cells of an image
+        shared = words(_OF_A_BOX, seed=seed, epoch=epoch, indices=indices, stream=_SHARED) * 2.0**-32  # [B, 22]
+        box = _cell(view, u, shared, size)
+    else:
+        box = _crop(view, u, size)
+    for name, value in zip(("top", "left", "height", "width"), box, strict=True):
         record[name] = value
     record["flip"] = u[:, _FLIP] < _share(view, "flip", view.flip)
     record["grey"] = u[:, _GREY] < _share(view, "grey", view.grey)
@@ -96,6 +102,26 @@ def _crop(view: View, u: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, ...]
         assert view.load_size is not None
         places, first = view.load_size - view.size + 1, 0
     return first + _place(u[:, _ROW], places), first + _place(u[:, _COLUMN], places), side, side
+
+
+def _cell(view: View, u: np.ndarray, shared: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, ...]:
+    """(top, left, height, width), each [B], of a part of one cell of the box that `shared` draws."""
+    top, left, height, width = _random_box(view, shared, *size.T)
+    row, column = divmod(view.cell, view.grid[1])
+    y, height = _part(height, row, view.grid[0], view.cell_share, u[:, _ROW])
+    x, width = _part(width, column, view.grid[1], view.cell_share, u[:, _COLUMN])
+    return top + y, left + x, height, width
+
+
+def _part(side: np.ndarray, k: int, cells: int, share: float, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where `share` of the k-th of `cells` equal parts of a side begins, at a place drawn by u, and how long it is.
+
+    Whole pixels, at least one; parts overlap only where a side has fewer pixels than cells.
+    """
+    first = k * side // cells
+    whole = np.maximum((k + 1) * side // cells - first, 1)
+    length = np.maximum(np.rint(share * whole).astype(np.int64), 1)
+    return first + _place(u, whole - length + 1), length
 
 
 def _place(u: np.ndarray, count: int | np.ndarray) -> np.ndarray:
@@ -176,7 +202,7 @@ def boxes(record: np.ndarray, view: View) -> np.ndarray:
 
     They are fractions of the image's sides, as the image lies before any flip; those of "pad" may leave [0, 1].
     """
-    if view.crop in ("random_resized", "centre"):
+    if view.boxed:
         H, W = record["source_height"], record["source_width"]
     else:
         H = W = np.full(len(record), view.load_size if view.crop == "load" else view.size)
@@ -186,7 +212,7 @@ def boxes(record: np.ndarray, view: View) -> np.ndarray:
 def least_sizes(record: np.ndarray, view: View) -> np.ndarray:
     """(height, width) that images must have at least, so that no box is shown coarser than it is: int [B, 2]."""
     size = np.stack((record["source_height"], record["source_width"]), axis=1)
-    if view.crop in ("random_resized", "centre"):
+    if view.boxed:
         box = np.stack((record["height"], record["width"]), axis=1)
         return np.minimum(-(-view.size * size // box), size)
     frame = view.size if view.crop == "pad" else view.load_size
@@ -199,7 +225,7 @@ def rescaled(record: np.ndarray, view: View, sizes: np.ndarray) -> np.ndarray:
     for k, (side, start, length) in enumerate((("height", "top", "height"), ("width", "left", "width"))):
         old, extent = record[f"source_{side}"].astype(np.int64), sizes[:, k]
         new[f"source_{side}"] = extent
-        if view.crop in ("random_resized", "centre"):
+        if view.boxed:
             first, last = (np.rint(edge * extent / old).astype(np.int64) for edge in
                            (record[start], record[start] + record[length]))  # fmt: skip
             first = np.minimum(first, extent - 1)

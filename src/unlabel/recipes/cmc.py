@@ -1,0 +1,21 @@
+"""Starting values for CMC."""
+
+from typing import Any
+
+
+def small() -> dict[str, Any]:
+    """At most 96 pixels, two cores or one GPU: AdamW, each sight sought in the batch; two networks, twice the cost."""
+    return {
+        "optimiser": "adamw", "lr": 2e-3, "lr_per": None, "weight_decay": 1e-4, "warmup": 0.05,
+        "batch_size": 256, "epochs": 100, "objective": "in_batch", "temperature": 0.1,
+    }  # fmt: skip
+
+
+def minutes() -> dict[str, Any]:
+    """At most 96 pixels and a few minutes on two cores: smaller batches, so more updates, and a higher rate."""
+    return {**small(), "lr": 5e-3, "batch_size": 128, "epochs": 2}
+
+
+def large() -> dict[str, Any]:
+    """More than 96 pixels, one GPU: the paper's views and memories, fewer epochs."""
+    return {"batch_size": 128, "epochs": 100}
