@@ -19,6 +19,8 @@ recipe of a size.
     multicrop-small  2 x RRC 0.3-1, 4 x 1/2 size RRC 0.05-0.3, colours as cifar-min    for small images
     mae              RRC 0.2-1, flip; 75 % of the patches masked                       He et al. 2022
     rotation         up to 64 px: reflect-pad by 1/8, crop, flip; else RRC, flip       Gidaris et al. 2018
+    amdim            one flip for both views; up to 40 px: reflect-pad by 1/8, crop, 0.8; else RRC 0.3-1 of ratio
+                     0.7-1.4; CJ(.4,.4,.4,.2) 0.8, grey 0.25 (above 64 px 0.2)         Bachman et al. 2019
     cut              resize to 286/256 of the size, crop, flip; one view per domain    Park et al. 2020
     light            RRC 0.4-1, flip
     shapes           RRC 0.4-1, flip, grey 0.7, CJ(.4,.4,.4,.1) 0.8        for the built-in shapes
@@ -122,6 +124,15 @@ def _cut(size: int) -> Recipe:
     return Recipe(views=(x, replace(x, source=1)))
 
 
+def _amdim(size: int) -> Recipe:
+    view = View(size=size, jitter=(0.4, 0.4, 0.4, 0.2), grey=0.25 if size <= 64 else 0.2, interpolation="bicubic")
+    if size <= 40:
+        view = replace(view, crop="pad", pad=size // 8, pad_p=0.8)
+    else:
+        view = replace(view, scale=(0.3, 1.0), ratio=(0.7, 1.4))
+    return Recipe(views=(view, replace(view, flip_of=0)))
+
+
 def _light(size: int) -> Recipe:
     return _twice(View(size=size, scale=(0.4, 1.0)))
 
@@ -163,6 +174,7 @@ _RECIPES: dict[str, Callable[[int], Recipe]] = {
     "mae": _mae,
     "rotation": _rotation,
     "cut": _cut,
+    "amdim": _amdim,
     "light": _light,
     "shapes": _shapes,
 }
