@@ -128,7 +128,9 @@ def test_the_kept_network_makes_the_vector_that_looks_for_its_image() -> None:
 
 def test_both_views_are_flipped_alike() -> None:
     for size in (32, 64):
-        records, _ = sample_all(method().views(size), seed=0, epoch=0, indices=[np.arange(64)], sizes=[np.full((64, 2), 80)])
+        records, _ = sample_all(
+            method().views(size), seed=0, epoch=0, indices=[np.arange(64)], sizes=[np.full((64, 2), 80)]
+        )
         assert (records[0]["flip"] == records[1]["flip"]).all() and 0 < records[0]["flip"].sum() < 64
         assert (records[0]["top"] != records[1]["top"]).any()
     recipe = chosen_views("amdim", 32, AMDIM)

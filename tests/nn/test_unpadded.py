@@ -73,7 +73,7 @@ def test_a_local_head_starts_near_the_identity() -> None:
     y = head(h)
     assert y.shape == (4, 25, 5)
     torch.testing.assert_close(y, head.norm(head.shortcut(h)).flatten(2).mT, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(y.flatten(0, 1).var(dim=0, correction=0), torch.ones(5), rtol=1e-2, atol=1e-2)
+    torch.testing.assert_close(y.flatten(0, 1).var(dim=0, correction=0)[:3], torch.ones(3), rtol=1e-3, atol=0)
 
 
 @pytest.mark.parametrize("size", [28, 48, 96, 224])

@@ -44,7 +44,7 @@ def local_nce(
     return loss / (len(source) * target.shape[1]), squares / (len(source) * scores)
 
 
-def _sums(source: Tensor, target: Tensor, own: Tensor, clip: float) -> tuple[Tensor, Tensor]:
+def _sums(source: Tensor, target: Tensor, own: Tensor, clip: int | float) -> tuple[Tensor, Tensor]:
     """The sum of the losses, and of the squared scores."""
     score = (source @ target.flatten(0, 1).T / source.shape[1] ** 0.5).unflatten(1, target.shape[:2])  # [A, B, L]
     clipped = clip * torch.tanh(score / clip)

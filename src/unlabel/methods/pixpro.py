@@ -37,7 +37,7 @@ Departures
     Distances are measured in pixels of the image, where the authors' code takes fractions of its sides, which differ
     unless it is square; and boxes reach to the edges of their pixels, not to the middles.
     An image whose views share no place counts as one of loss 0, as in the authors' code.
-    The instance branch averages the feature map and then projects; the authors' code projects every place, then averages.
+    The instance branch averages the feature map, then projects; the authors' code projects every place, then averages.
     The teacher follows after an update instead of before the next: the same, one line later.
 """
 
