@@ -75,7 +75,7 @@ def by_lightly(data: str, minutes: float, seed: int, out: Path) -> dict[str, Any
             images += len(z0)
     backbone.eval()
     found = evaluate(
-        backbone, open_source(f"{data}/train"), open_source(f"{data}/test"), view=evaluation(32), backbone_spec=None,
+        backbone, open_source(f"{data}/train"), open_source(f"{data}/test"), view=evaluation(32), untrained=None,
         protocol=Protocol(),
     )  # fmt: skip
     return _numbers(found) | {"images": images, "seconds": passed}

@@ -1,26 +1,28 @@
+from functools import partial
+
 import numpy as np
 import torch
 
 from tests.evaluation.pictures import Bars
-from unlabel.evaluation.controls import pixels, random_backbone, settle
+from unlabel.evaluation.controls import pixels, random_weights, settle
 from unlabel.evaluation.features import extract
-from unlabel.nn.backbones import resolve
+from unlabel.nn.backbones import build, resolve
 from unlabel.views import evaluation
 
 VIEW = evaluation(16)
 
 
 def test_random_weights_are_fixed_by_the_seed_and_draw_from_nobody():
-    spec = resolve("tiny_resnet", 16)
+    make = partial(build, resolve("tiny_resnet", 16))
     before = torch.get_rng_state()
-    one, same, other = random_backbone(spec, 0), random_backbone(spec, 0), random_backbone(spec, 1)
+    one, same, other = random_weights(make, 0), random_weights(make, 0), random_weights(make, 1)
     assert torch.equal(before, torch.get_rng_state()) and not one.training
     weights = [next(iter(net.parameters())) for net in (one, same, other)]
     assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
 
 
 def test_settling_moves_statistics_and_nothing_else():
-    net = random_backbone(resolve("tiny_resnet", 16))
+    net = random_weights(partial(build, resolve("tiny_resnet", 16)))
     before = {name: value.clone() for name, value in net.state_dict().items()}
     momenta = [m.momentum for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     settle(net, Bars(40), VIEW, indices=np.arange(40))
@@ -42,7 +44,7 @@ def test_settled_statistics_are_those_of_the_images():
 
 
 def test_a_lone_image_or_a_network_without_norms_is_no_trouble():
-    settle(random_backbone(resolve("tiny_resnet", 16)), Bars(1), VIEW, indices=np.arange(1))
+    settle(random_weights(partial(build, resolve("tiny_resnet", 16))), Bars(1), VIEW, indices=np.arange(1))
     settle(torch.nn.Flatten(), Bars(4), VIEW, indices=np.arange(4))
 
 

@@ -1,5 +1,6 @@
 import json
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from unlabel.diagnostics import measure, verdict
 from unlabel.errors import Fault
 from unlabel.evaluation.evaluate import evaluate
 from unlabel.evaluation.protocol import Protocol
-from unlabel.nn.backbones import resolve
+from unlabel.nn.backbones import build, resolve
 from unlabel.views import evaluation
 
 VIEW = evaluation(16)
@@ -24,7 +25,7 @@ def colour(x):
 
 def run(embed=colour, train=None, test=None, **more):
     train, test = train or Bars(90), test or Bars(45, seed=1)
-    options = {"view": VIEW, "backbone_spec": resolve("tiny_resnet", 16), "protocol": Protocol()}
+    options = {"view": VIEW, "untrained": partial(build, resolve("tiny_resnet", 16)), "protocol": Protocol()}
     found = evaluate(embed, train, test, **options | more)
     return json.loads(json.dumps(found, allow_nan=False))
 
@@ -76,7 +77,7 @@ def test_one_collection_as_both_sides_measures_no_accuracy():
 
 
 def test_without_a_backbone_there_is_no_random_control():
-    found = run(backbone_spec=None)
+    found = run(untrained=None)
     assert list(found["knn"]) == ["run", "pixels"] and found["untrained"] is None
 
 

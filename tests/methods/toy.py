@@ -1,6 +1,7 @@
 """Small instances of every method, and batches for them, made from the built-in shapes."""
 
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -13,6 +14,8 @@ from unlabel.engine.options import hyperparameters, needs_backbone
 from unlabel.nn import backbones
 from unlabel.recipes import recipes
 from unlabel.views import Batch, named
+
+Network = TypeVar("Network", bound=nn.Module)
 
 SIZE = 32
 IMAGES = 64
@@ -33,6 +36,8 @@ SMALLER = {
     "queue": 32,
     "bn_splits": 2,
     "negatives": 16,
+    "encoder_width": 8,
+    "embedding_dim": 32,
 }
 SMALL_VIT = backbones.resolve("tiny_vit", SIZE)
 
@@ -45,7 +50,7 @@ def toy_method(name: str, seed: int = 0) -> methods.Method:
     hyper = {option: value for option, value in (start | SMALLER).items() if option in known}
     torch.manual_seed(seed)
     if not needs_backbone(kind):
-        method = kind(size=SIZE, **hyper)
+        method = _awake(kind(size=SIZE, **hyper))
     else:
         spec = backbones.resolve("tiny_vit" if kind.host == "vit" else "tiny_resnet", SIZE, pool=kind.pool)
         if kind.host == "vit":
@@ -56,12 +61,14 @@ def toy_method(name: str, seed: int = 0) -> methods.Method:
     return method
 
 
-def _awake(backbone: nn.Module) -> nn.Module:
-    """timm starts each residual branch at a gain of exactly zero, which hides gradients from a single step."""
-    for part in backbone.modules():
+def _awake(network: Network) -> Network:
+    """Residual branches that start at exactly zero, as timm's gains do, hide gradients from a single step."""
+    for part in network.modules():
         if isinstance(part, nn.BatchNorm2d) and not part.weight.any():
             nn.init.constant_(part.weight, 0.5)
-    return backbone
+        if isinstance(part, nn.Conv2d) and not part.weight.any():
+            nn.init.kaiming_uniform_(part.weight)
+    return network
 
 
 def toy_loader(name: str, method: methods.Method, *, batch_size: int = 8, stop: int = 100) -> ViewLoader:

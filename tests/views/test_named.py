@@ -73,6 +73,16 @@ def test_cut_looks_at_two_domains_in_minus_one_to_one():
     assert recipe.views[0].mean == recipe.views[0].std == (0.5, 0.5, 0.5)
 
 
+def test_amdim_flips_both_views_alike_and_moves_or_crops_them_by_size():
+    first, second = named("amdim", 32).views
+    assert (first.crop, first.pad, first.pad_p, first.flip_of, second.flip_of) == ("pad", 4, 0.8, None, 0)
+    assert replace(second, flip_of=None) == first
+    assert first.jitter == (0.4, 0.4, 0.4, 0.2) and first.grey == 0.25
+    for size, grey in ((64, 0.25), (128, 0.2)):
+        view = named("amdim", size).views[1]
+        assert (view.crop, view.scale, view.ratio, view.grey) == ("random_resized", (0.3, 1.0), (0.7, 1.4), grey)
+
+
 def test_evaluation_is_the_resized_central_square():
     """For a square image it is "resize the shorter side, then crop"; nothing depends on the seed."""
     image = torch.randint(0, 256, (3, 40, 40), dtype=torch.uint8)

@@ -18,6 +18,7 @@ def test_blur_window_is_a_tenth_of_the_side_and_odd(size, kernel):
     "wrong, word",
     [
         ({"flip": 1.5}, "flip"),
+        ({"pad_p": -0.1}, "pad_p"),
         ({"grey": -0.1}, "grey"),
         ({"scale": (0.5, 0.2)}, "scale"),
         ({"scale": (0.0, 1.0)}, "scale"),
@@ -59,6 +60,22 @@ def test_a_view_for_other_channels_leaves_out_what_needs_rgb():
 def test_a_recipe_needs_a_view():
     with pytest.raises(Fault):
         Recipe(views=())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        (View(size=8, flip_of=0),),
+        (View(size=8), View(size=8, flip_of=1)),
+        (View(size=8), View(size=8, flip_of=-1)),
+        (View(size=8), View(size=8, source=1, flip_of=0)),
+        (View(size=8), View(size=8, flip_of=0), View(size=8, flip_of=1)),
+    ],
+)
+def test_a_flip_is_taken_from_an_earlier_view_of_the_same_image(wrong):
+    Recipe(views=(View(size=8), View(size=8, flip_of=0), View(size=8, flip_of=0)))
+    with pytest.raises(Fault, match="takes the flip of view"):
+        Recipe(views=wrong)
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -82,7 +84,7 @@ def test_boxes_lie_within_the_image(H, W, least, ratio):
     assert (record["top"] >= 0).all() and (record["top"] + record["height"] <= H).all()
     assert (record["left"] >= 0).all() and (record["left"] + record["width"] <= W).all()
     assert (record["source_height"] == H).all() and (record["source_width"] == W).all()
-    box = boxes(record, View(size=32))
+    box = boxes(record)
     assert (box >= 0).all() and (box[:, :2] + box[:, 2:] <= 1 + 1e-12).all()
 
 
@@ -146,7 +148,7 @@ def test_load_reaches_every_place_in_the_frame():
     for field in ("top", "left"):
         values, counts = np.unique(record[field], return_counts=True)
         assert values.tolist() == list(range(5)) and stats.chisquare(counts).pvalue > 0.001
-    assert np.allclose(boxes(record, view)[:, 2:], 32 / 36)
+    assert np.allclose(boxes(record)[:, 2:], 32 / 36)
 
 
 def test_evaluation_takes_the_central_square_of_every_image():
@@ -154,7 +156,7 @@ def test_evaluation_takes_the_central_square_of_every_image():
     assert (record["top"] == 0).all() and (record["left"] == 10).all()
     assert (record["height"] == 50).all() and (record["width"] == 50).all()
     assert not record["flip"].any() and not record["jitter"].any()
-    assert np.allclose(boxes(record, evaluation(32))[0], (0, 10 / 71, 1, 50 / 71))
+    assert np.allclose(boxes(record)[0], (0, 10 / 71, 1, 50 / 71))
 
 
 def test_masks_hide_the_same_number_in_every_image():
@@ -194,3 +196,39 @@ def test_masks_owe_nothing_to_the_views():
     masked = sample_masks(RandomMask(ratio=0.5, grid=(7, 7)), seed=0, epoch=0, indices=np.arange(n))
     for cell in masked.T:
         assert abs(np.corrcoef(flips, cell)[0, 1]) < 4.5 / np.sqrt(n)
+
+
+def test_a_view_may_share_the_flip_of_another_and_nothing_else():
+    own = View(size=32, jitter=(0.4, 0.4, 0.4, 0.1), grey=0.2)
+    first, second = draw(own, 400), draw(own, 400, view_index=1)
+    shared = draw(replace(own, flip_of=0), 400, view_index=1)
+    assert (shared["flip"] == first["flip"]).all() and 150 < shared["flip"].sum() < 250
+    assert (second["flip"] != first["flip"]).any()
+    for field in second.dtype.names:
+        if field != "flip":
+            assert (shared[field] == second[field]).all(), field
+
+
+def test_some_pad_crops_stay_where_they_are_and_the_others_are_as_ever():
+    view = View(size=32, crop="pad", pad=4)
+    always, sometimes = draw(view, 3000, (32, 32)), draw(replace(view, pad_p=0.3), 3000, (32, 32))
+    moved = (sometimes["top"] != 0) | (sometimes["left"] != 0)
+    assert (sometimes[moved] == always[moved]).all()
+    assert stats.binomtest(int(moved.sum()), 3000, 0.3 * (1 - 1 / 81)).pvalue > 0.001
+    never = draw(replace(view, pad_p=0.0), 100)
+    assert not never["top"].any() and not never["left"].any()
+
+
+@pytest.mark.parametrize(
+    "view, frame",
+    [
+        (View(size=32), (40, 60)),
+        (evaluation(32), (40, 60)),
+        (View(size=32, crop="pad"), (32, 32)),
+        (View(size=32, crop="load", load_size=36), (36, 36)),
+    ],
+)
+def test_a_record_knows_the_frame_of_its_box(view, frame):
+    record = draw(view, 5)
+    assert {tuple(sides) for sides in record[["frame_height", "frame_width"]].tolist()} == {frame}
+    assert np.allclose(boxes(record)[:, 2], record["height"] / frame[0])

@@ -24,9 +24,11 @@ def write_export(folder: RunFolder, to: str, out: Path) -> Path:
     Fault: the other library has no such network, a package is missing, or features differ by more than 1e-5.
     """
     facts = backbone_facts(folder)
+    if "timm" not in facts and to != "onnx":
+        raise Fault(f"{to} does not have {facts['name']}: export to onnx instead")
     backbone = load_backbone(folder.path)
     torch.manual_seed(0)
-    images = torch.randn(4, spec_of(facts).channels, facts["size"], facts["size"])
+    images = torch.randn(4, len(facts["mean"]), facts["size"], facts["size"])
     with torch.inference_mode():
         expected = backbone(images)
     write: dict[str, Callable[[nn.Module, dict[str, Any], Path], Path]] = {
@@ -173,7 +175,7 @@ def _onnx(backbone: nn.Module, facts: dict[str, Any], out: Path) -> Path:
             raise Fault(f"export to onnx needs the package {package}: pip install 'unlabel[onnx]'")
     path = out if out.suffix == ".onnx" else out / "backbone.onnx"
     path.parent.mkdir(parents=True, exist_ok=True)
-    example = torch.randn(2, spec_of(facts).channels, facts["size"], facts["size"])
+    example = torch.randn(2, len(facts["mean"]), facts["size"], facts["size"])
     torch.onnx.export(
         backbone, (example,), str(path), input_names=["images"], output_names=["features"],
         dynamic_shapes=({0: torch.export.Dim("batch", min=1)},), dynamo=True, external_data=False, verbose=False,

@@ -1,5 +1,7 @@
 """After training: the backbone, the pictures, the evaluation with its controls, the verdict in words."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -7,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from unlabel.data.source import Source
 from unlabel.diagnostics import verdict
 from unlabel.engine.fit import loader
 from unlabel.engine.folder import RunFolder, read_json, write_atomically, write_json
-from unlabel.engine.job import Job
+from unlabel.engine.job import Job, build_method
 from unlabel.engine.keep import evaluation_view, kept_spec
 from unlabel.engine.machine import peak_memory_mb
 from unlabel.engine.sources import Sources
@@ -22,6 +24,7 @@ from unlabel.evaluation.features import Features, extract
 from unlabel.evaluation.protocol import Protocol
 from unlabel.evaluation.translation import evaluate_translation
 from unlabel.methods import Method, Translates
+from unlabel.nn import backbones
 from unlabel.views import Batch
 
 SHOWN = 2_000  # rows of embeddings.parquet that an evaluation writes
@@ -71,7 +74,7 @@ def assess(
         sources.memory,
         sources.queries,
         view=view,
-        backbone_spec=kept_spec(job, method),
+        untrained=_untrained(job, method),
         device=device,
         protocol=protocol,
         progress=progress,
@@ -80,6 +83,12 @@ def assess(
     write_embeddings(folder.embeddings, features, sources.queries)
     _judged(result, folder)
     return [int(i) for i in features.index]
+
+
+def _untrained(job: Job, method: Method) -> Callable[[], nn.Module]:
+    """What makes the kept network anew, with random weights."""
+    spec = kept_spec(job, method)
+    return partial(backbones.build, spec) if spec else lambda: build_method(job).kept
 
 
 def _judged(result: dict[str, Any], folder: RunFolder) -> None:

@@ -11,28 +11,31 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import nn
 
+from unlabel import methods
 from unlabel.engine import checkpoint
 from unlabel.engine.folder import RunFolder, read_json, write_atomically, write_json
 from unlabel.engine.job import Job, build_method, recipe
 from unlabel.errors import Fault
-from unlabel.methods import Method
+from unlabel.methods import Method, Translates
 from unlabel.nn import backbones
 from unlabel.nn.lab import LabPair
 from unlabel.views import View, evaluation
 
 
 def save_backbone(job: Job, method: Method, folder: RunFolder) -> None:
-    """Write backbone.safetensors and backbone.json; nothing for a method that brings its own networks."""
-    spec = kept_spec(job, method)
-    if spec is None:
+    """Write backbone.safetensors and backbone.json; nothing for a method that translates."""
+    if isinstance(method, Translates):
         return
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in method.kept.state_dict().items()}
     write_atomically(folder.weights, save_tensors(tensors, metadata={"format": "pt"}))
     view = recipe(job, method).views[0]
-    write_json(folder.backbone, {
-        **asdict(spec), "mean": view.mean, "std": view.std, "method": job.run.method,
-        "in_plain_timm": backbones.timm_snippet(spec),
-    })  # fmt: skip
+    facts: dict[str, Any] = {"mean": view.mean, "std": view.std, "method": job.run.method}
+    spec = kept_spec(job, method)
+    if spec is not None:
+        facts |= {**asdict(spec), "in_plain_timm": backbones.timm_snippet(spec)}
+    else:
+        facts |= {"name": f"the network of {method.title}", "size": job.size, "hyper": job.hyper}
+    write_json(folder.backbone, facts)
 
 
 def kept_spec(job: Job, method: Method) -> backbones.Spec | None:
@@ -43,7 +46,7 @@ def kept_spec(job: Job, method: Method) -> backbones.Spec | None:
 def backbone_facts(folder: RunFolder) -> dict[str, Any]:
     """The contents of backbone.json; Fault where there is none."""
     job = Job.from_dict(folder.read())
-    if job.backbone is None:
+    if methods.get(job.run.method).family == "translation":
         raise Fault(
             f"{folder.path} holds a {job.run.method} run, which translates images and has no backbone: "
             "use `unlabel translate`"
@@ -59,7 +62,7 @@ def load_backbone(run: str | Path) -> nn.Module:
     """
     folder = RunFolder(run)
     facts = backbone_facts(folder)
-    model = backbones.build(spec_of(facts))
+    model = backbones.build(spec_of(facts)) if "timm" in facts else build_method(Job.from_dict(folder.read())).kept
     try:
         model.load_state_dict(load_tensors(folder.weights.read_bytes()))
     except (OSError, safetensors.SafetensorError, RuntimeError) as problem:

@@ -1,4 +1,6 @@
-"""What a representation must beat: the same backbone with random weights, and the pixels themselves."""
+"""What a representation must beat: the same network with random weights, and the pixels themselves."""
+
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -7,18 +9,17 @@ from torch import Tensor, nn
 
 from unlabel.data.source import Source
 from unlabel.evaluation.features import extract
-from unlabel.nn.backbones import Spec, build
 from unlabel.views import View
 
 SETTLED_ON = 1_024  # images whose statistics batch norm takes
 PIXEL_SIDE = 32
 
 
-def random_backbone(spec: Spec, seed: int = 0) -> nn.Module:
-    """The backbone as it was before any training, in evaluation mode; torch's global generator stays as it was."""
+def random_weights(make: Callable[[], nn.Module], seed: int = 0) -> nn.Module:
+    """The network as it was before any training, in evaluation mode; torch's global generator stays as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        return build(spec).eval()
+        return make().eval()
 
 
 def settle(

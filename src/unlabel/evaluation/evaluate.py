@@ -6,17 +6,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from unlabel.data.source import Source
 from unlabel.diagnostics import measure, singular_values
 from unlabel.errors import Fault
-from unlabel.evaluation.controls import SETTLED_ON, pixels, random_backbone, settle
+from unlabel.evaluation.controls import SETTLED_ON, pixels, random_weights, settle
 from unlabel.evaluation.factors import chance, factor_scores, kind, word
 from unlabel.evaluation.features import Embed, Features, extract_all, two_views
 from unlabel.evaluation.knn import knn_accuracy
 from unlabel.evaluation.linear import linear_probe
 from unlabel.evaluation.protocol import Protocol, balanced
-from unlabel.nn.backbones import Spec
 from unlabel.views import View
 
 PAIRS = 1_000  # images whose two views measure the alignment
@@ -31,7 +31,7 @@ def evaluate(
     test_source: Source,
     *,
     view: View,
-    backbone_spec: Spec | None,
+    untrained: Callable[[], nn.Module] | None,
     device: torch.device | str = "cpu",
     protocol: Protocol,
     progress: Progress | None = None,
@@ -43,7 +43,7 @@ def evaluate(
     train_source   the memory: images that the probes learn from
     test_source    the queries: other images (a `Subset` of the same collection where it has no test split)
     view           the deterministic view of both
-    backbone_spec  of the control with random weights; None leaves this control out
+    untrained      makes the control, the same network with weights from torch's generator; None leaves it out
     protocol       all choices; the counts of images in it are limits
     threads        that decode and render
 
@@ -66,9 +66,9 @@ def evaluate(
     asked = balanced(test_source.labels, protocol.queries, protocol.seed)
 
     embeds: dict[str, Embed] = {"run": embed}
-    if backbone_spec is not None:
+    if untrained is not None:
         tell("random weights", 0.0)
-        control = random_backbone(backbone_spec, protocol.seed).to(device)
+        control = random_weights(untrained, protocol.seed).to(device)
         some = remembered[balanced(train_source.labels[remembered], SETTLED_ON, protocol.seed)]
         settle(control, train_source, view, indices=some, device=device, threads=threads)
         embeds["random"] = control

@@ -5,10 +5,12 @@ from unlabel.losses.hypersphere import align_uniform, alignment, uniformity
 from unlabel.losses.info_nce import info_nce, nt_xent
 from unlabel.losses.instances import instance_discrimination
 from unlabel.losses.keys import key_info_nce, queue_info_nce, weak_to_strong
+from unlabel.losses.local_nce import local_nce
 from unlabel.losses.masked import masked_mse
 from unlabel.losses.nce import nce
 from unlabel.losses.pairs import drlim, mined_triplets, n_pair, pairwise, triplet
 from unlabel.losses.patchnce import patch_nce
+from unlabel.losses.pixels import pixel_consistency, pixel_nce
 from unlabel.losses.regression import cosine_regression
 from unlabel.losses.sinkhorn import sinkhorn
 from unlabel.losses.soft_cross_entropy import soft_cross_entropy, swapped_cross_entropy
@@ -39,6 +41,7 @@ __all__ = [
     "info_nce",
     "instance_discrimination",
     "key_info_nce",
+    "local_nce",
     "masked_mse",
     "mined_triplets",
     "n_pair",
@@ -46,6 +49,8 @@ __all__ = [
     "nt_xent",
     "pairwise",
     "patch_nce",
+    "pixel_consistency",
+    "pixel_nce",
     "queue_info_nce",
     "simple_contrastive",
     "sinkhorn",

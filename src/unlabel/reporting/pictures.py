@@ -20,6 +20,14 @@ _TITLES = {
         "Reconstructions",
         "What the method rebuilt from what it was shown; the parts it could not see are its own guess.",
     ),
+    "correspondences": (
+        "Correspondences",
+        "A place of one view, the same place in another view, and the places there that the network takes it for.",
+    ),
+    "propagation": (
+        "Propagation",
+        "A place of one view, the same place in another view, and the places of the first that it listens to.",
+    ),
     "translations": ("Translations", "Images of the first collection beside their translation into the second."),
 }
 

@@ -2,6 +2,8 @@
 
 from unlabel.views.batch import Batch
 from unlabel.views.batched import prepare_renderer, render_batch
+from unlabel.views.geometry import Bins, bins, same_places
+from unlabel.views.lit import lit
 from unlabel.views.named import NAMES, evaluation, named
 from unlabel.views.recipe import IMAGENET_MEAN, IMAGENET_STD, RandomMask, Recipe, View
 from unlabel.views.render import render
@@ -14,18 +16,22 @@ __all__ = [
     "NAMES",
     "RECORD",
     "Batch",
+    "Bins",
     "RandomMask",
     "Recipe",
     "View",
     "as_rgb",
+    "bins",
     "boxes",
     "evaluation",
     "least_sizes",
+    "lit",
     "named",
     "prepare_renderer",
     "render",
     "render_batch",
     "rescaled",
+    "same_places",
     "sample",
     "sample_all",
     "sample_masks",

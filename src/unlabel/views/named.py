@@ -22,6 +22,8 @@ recipe of a size.
     clsa-small       3 x cifar-min, the third then 5 strong                            for small images
     mae              RRC 0.2-1, flip; 75 % of the patches masked                       He et al. 2022
     rotation         up to 64 px: reflect-pad by 1/8, crop, flip; else RRC, flip       Gidaris et al. 2018
+    amdim            one flip for both views; up to 40 px: reflect-pad by 1/8, crop, 0.8; else RRC 0.3-1 of ratio
+                     0.7-1.4; CJ(.4,.4,.4,.2) 0.8, grey 0.25 (above 64 px 0.2)         Bachman et al. 2019
     cut              resize to 286/256 of the size, crop, flip; one view per domain    Park et al. 2020
     pirl             RRC 0.08-1, CJ(.4,.4,.4,.2), grey 0.2, flip; 9 x 2/7 size: parts of the cells of a 3 x 3 grid over
                      an RRC 0.6-1, each with colours of its own                        Misra et al. 2020
@@ -157,6 +159,13 @@ def _with_cells(whole: View) -> Recipe:
 
 def _cmc(size: int) -> Recipe:
     return Recipe(views=(View(size=size),))
+def _amdim(size: int) -> Recipe:
+    view = View(size=size, jitter=(0.4, 0.4, 0.4, 0.2), grey=0.25 if size <= 64 else 0.2, interpolation="bicubic")
+    if size <= 40:
+        view = replace(view, crop="pad", pad=size // 8, pad_p=0.8)
+    else:
+        view = replace(view, scale=(0.3, 1.0), ratio=(0.7, 1.4))
+    return Recipe(views=(view, replace(view, flip_of=0)))
 
 
 def _light(size: int) -> Recipe:
@@ -205,6 +214,7 @@ _RECIPES: dict[str, Callable[[int], Recipe]] = {
     "pirl": _pirl,
     "pirl-small": _pirl_small,
     "cmc": _cmc,
+    "amdim": _amdim,
     "light": _light,
     "shapes": _shapes,
 }

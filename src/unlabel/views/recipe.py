@@ -34,7 +34,10 @@ class View:
                      counted row by row from 0
     cell_share       of "cell": how much of each side of the cell is seen, at a random place
     interpolation    how pixels are resized, always antialiased
+    pad_p            probability that a "pad" crop lies anywhere but on the image itself
     flip             probability of a left-right flip
+    flip_of          the number of an earlier view of the recipe, whose draw decides about this view's flip too; None: a
+                     draw of its own
     jitter           strengths of (brightness, contrast, saturation, hue), applied in a random order with
                      probability `jitter_p`; None = never
     grey             probability of dropping the colour
@@ -59,9 +62,11 @@ class View:
     cell: int = 0
     cell_share: float = 64 / 85
     pad: int = 4
+    pad_p: float = 1.0
     load_size: int | None = None
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
     flip: float = 0.5
+    flip_of: int | None = None
     jitter: tuple[float, float, float, float] | None = None
     jitter_p: float = 0.8
     grey: float = 0.0
@@ -76,7 +81,7 @@ class View:
     transform: Callable | None = None
 
     def __post_init__(self) -> None:
-        for name in ("flip", "jitter_p", "grey", "blur", "solarise"):
+        for name in ("pad_p", "flip", "jitter_p", "grey", "blur", "solarise"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise Fault(f"a view's `{name}` is a probability, in [0, 1], not {getattr(self, name)}")
         for name, least in (("scale", 0.0), ("ratio", 0.0), ("blur_sigma", 0.0)):
@@ -173,6 +178,12 @@ class Recipe:
     def __post_init__(self) -> None:
         if not self.views:
             raise Fault("a recipe needs at least one view")
+        for k, view in enumerate(self.views):
+            of = view.flip_of
+            if of is None:
+                continue
+            if not 0 <= of < k or self.views[of].flip_of is not None or self.views[of].source != view.source:
+                raise Fault(f"view {k} takes the flip of view {of}: that must be an earlier one which draws its own")
 
     @property
     def sources(self) -> int:

@@ -5,6 +5,7 @@ own whatever its view needs, so that changing one probability, or adding operati
 """
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import permutations
 
 import numpy as np
@@ -13,8 +14,8 @@ from unlabel.views.philox import words
 from unlabel.views.recipe import MOST, RandomMask, Recipe, View
 from unlabel.views.strong import LEVELS, OPERATIONS
 
-# Crop boxes are in source pixels for "random_resized", "centre" and "cell", and in pixels of the resized image for
-# "pad" (where they may reach `pad` pixels beyond it) and "load"; `boxes` gives them all in one frame.
+# Crop boxes are in pixels of a frame: the image itself for "random_resized", "centre" and "cell", the resized image for
+# "pad" (where they may reach `pad` pixels beyond it) and "load"; `boxes` gives them all as fractions.
 RECORD = np.dtype(
     [
         ("top", "i4"),
@@ -36,13 +37,15 @@ RECORD = np.dtype(
         ("seed", "u8"),  # for a transform of the user's own
         ("source_height", "i4"),
         ("source_width", "i4"),
+        ("frame_height", "i4"),
+        ("frame_width", "i4"),
     ]
 )
 
 _VIEWS, _MASKS, _SHARED = 0, 1, 4  # streams; pictures' order and built-in shapes have 2 and 3
 _ATTEMPTS = 10
-# Where each uniform of a record lies: areas, log ratios, then one each.
-_AREA, _RATIO = slice(0, _ATTEMPTS), slice(_ATTEMPTS, 2 * _ATTEMPTS)
+# Where each uniform of a record lies: areas, log ratios, then one each. A "pad" crop has no areas, and uses the first.
+_AREA, _RATIO, _MOVED = slice(0, _ATTEMPTS), slice(_ATTEMPTS, 2 * _ATTEMPTS), 0
 _ROW, _COLUMN, _FLIP, _JITTER, _ORDER, _FACTORS = 20, 21, 22, 23, 24, slice(25, 29)
 _GREY, _BLUR, _SIGMA, _SOLARISE, _SEED_LOW, _SEED_HIGH, _OPERATIONS = 29, 30, 31, 32, 33, 34, 35
 _OF_A_BOX = 22  # words: areas, log ratios, row and column
@@ -57,22 +60,24 @@ def sample(view: View, *, seed: int, epoch: int, view_index: int, indices: np.nd
     sizes    [B, 2] int, their (height, width)
     returns  RECORD [B]
     """
-    count = _OPERATIONS + view.strong
-    word = words(count, seed=seed, epoch=epoch, indices=indices, stream=_VIEWS, view=view_index)  # [B, count]
+    drawn = partial(words, seed=seed, epoch=epoch, indices=indices)
+    word = drawn(_OPERATIONS + view.strong, stream=_VIEWS, view=view_index)  # [B, 35 and more]
     u = word * 2.0**-32  # in [0, 1)
     size = np.asarray(sizes, np.int64).reshape(-1, 2)
     record = np.zeros(len(word), RECORD)
     record["source_height"], record["source_width"] = size.T
+    record["frame_height"], record["frame_width"] = _frame(view, size).T
     record["seed"] = word[:, _SEED_LOW] | word[:, _SEED_HIGH] << np.uint64(32)
 
     if view.crop == "cell":  # the words of the box know no view: it is the same for all cells of an image
-        shared = words(_OF_A_BOX, seed=seed, epoch=epoch, indices=indices, stream=_SHARED) * 2.0**-32  # [B, 22]
+        shared = drawn(_OF_A_BOX, stream=_SHARED) * 2.0**-32  # [B, 22]
         box = _cell(view, u, shared, size)
     else:
         box = _crop(view, u, size)
     for name, value in zip(("top", "left", "height", "width"), box, strict=True):
         record[name] = value
-    record["flip"] = u[:, _FLIP] < _share(view, "flip", view.flip)
+    turned = u if view.flip_of is None else drawn(_FLIP + 1, stream=_VIEWS, view=view.flip_of) * 2.0**-32
+    record["flip"] = turned[:, _FLIP] < _share(view, "flip", view.flip)
     record["grey"] = u[:, _GREY] < _share(view, "grey", view.grey)
     record["solarise"] = u[:, _SOLARISE] < _share(view, "solarise", view.solarise)
     blurred = u[:, _BLUR] < _share(view, "blur", view.blur)
@@ -87,6 +92,13 @@ def _share(view: View, step: str, share: float) -> float:
     return share if step in view.order else 0.0
 
 
+def _frame(view: View, size: np.ndarray) -> np.ndarray:
+    """(height, width) [B, 2] of what the box is cut from."""
+    if view.boxed:
+        return size
+    return np.full_like(size, view.load_size if view.crop == "load" else view.size)
+
+
 def _crop(view: View, u: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, ...]:
     """(top, left, height, width), each [B]."""
     H, W = size.T
@@ -97,11 +109,12 @@ def _crop(view: View, u: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, ...]
         return (H - side) // 2, (W - side) // 2, side, side
     side = np.full(len(u), view.size)
     if view.crop == "pad":
-        places, first = 2 * view.pad + 1, -view.pad
-    else:
-        assert view.load_size is not None
-        places, first = view.load_size - view.size + 1, 0
-    return first + _place(u[:, _ROW], places), first + _place(u[:, _COLUMN], places), side, side
+        moved = u[:, _MOVED] < view.pad_p
+        top, left = (_place(u[:, place], 2 * view.pad + 1) - view.pad for place in (_ROW, _COLUMN))
+        return np.where(moved, top, 0), np.where(moved, left, 0), side, side
+    assert view.load_size is not None
+    places = view.load_size - view.size + 1
+    return _place(u[:, _ROW], places), _place(u[:, _COLUMN], places), side, side
 
 
 def _cell(view: View, u: np.ndarray, shared: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -197,15 +210,12 @@ def sample_all(
     return records, None if mask is None else sample_masks(mask, seed=seed, epoch=epoch, indices=indices[0])
 
 
-def boxes(record: np.ndarray, view: View) -> np.ndarray:
+def boxes(record: np.ndarray) -> np.ndarray:
     """The crop boxes in one frame for every kind of crop: float64 [B, 4] of (top, left, height, width).
 
     They are fractions of the image's sides, as the image lies before any flip; those of "pad" may leave [0, 1].
     """
-    if view.boxed:
-        H, W = record["source_height"], record["source_width"]
-    else:
-        H = W = np.full(len(record), view.load_size if view.crop == "load" else view.size)
+    H, W = record["frame_height"], record["frame_width"]
     return np.stack((record["top"] / H, record["left"] / W, record["height"] / H, record["width"] / W), axis=1)
 
 
@@ -230,6 +240,7 @@ def rescaled(record: np.ndarray, view: View, sizes: np.ndarray) -> np.ndarray:
                            (record[start], record[start] + record[length]))  # fmt: skip
             first = np.minimum(first, extent - 1)
             new[start], new[length] = first, np.maximum(last - first, 1)
+            new[f"frame_{side}"] = extent
     return new
 
 
