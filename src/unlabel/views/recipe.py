@@ -15,6 +15,9 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 STEPS = ("crop", "flip", "jitter", "grey", "blur", "solarise")
 
+LARGE = 2
+"""Of several views the first two are large, and targets are made of them alone; what follows are small crops."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class View:
