@@ -2,7 +2,7 @@
 
 import pytest
 
-from unlabel.engine.options import check, hyperparameters, needs_backbone
+from unlabel.engine.options import check, chosen_views, hyperparameters, needs_backbone
 from unlabel.engine.run import convert, seconds
 from unlabel.errors import Fault, Faults
 from unlabel.methods import get
@@ -84,3 +84,17 @@ def test_hyperparameters_are_the_constructors_keywords() -> None:
 def test_unknown_method_by_get() -> None:
     with pytest.raises(Fault, match="did you mean `byol`"):
         get("bylo")
+
+
+@pytest.mark.parametrize("method", ["simclr", "byol", "dino", "swav"])
+def test_small_crops_are_chosen_by_words(method: str) -> None:
+    assert check(method, {"data": "shapes", "views": "cifar-min:4x16"}).run["views"] == "cifar-min:4x16"
+    assert [view.size for view in chosen_views("cifar-min:4x16", 32, get(method)).views] == [32, 32, 16, 16, 16, 16]
+
+
+def test_small_crops_that_make_no_sense() -> None:
+    assert "small crops of 48 px" in faults("byol", data="shapes", views="multicrop:2x48", size=32)[0]
+    assert check("byol", {"data": "shapes", "views": "multicrop:2x48"})  # the size of the images is not known yet
+    assert "takes one view" in faults("rotation", data="shapes", views="cifar-min:2x16")[0]
+    assert "make 71 views" in faults("simclr", data="shapes", views="cifar-min:69x16")[0]
+    assert "no group of small crops" in faults("simclr", data="shapes", views="cifar-min:many")[0]

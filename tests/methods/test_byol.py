@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from tests.methods.toy import Backbone, batch
+from unlabel.losses import cosine_regression
 from unlabel.methods.byol import BYOL
 from unlabel.optim import Plan, make_optimiser
 from unlabel.views import Batch
@@ -135,3 +136,46 @@ def test_a_few_updates_lower_the_loss() -> None:
         optimiser.step()
         byol.advance()
     assert loss.item() < 0.5 * first
+
+
+# ------------------------------------------------------------------ small crops
+
+
+def with_small(given: Batch, count: int = 3) -> Batch:
+    small = [torch.randn(len(given), 3, 6, 6, dtype=torch.float64) for _ in range(count)]
+    return Batch(views=[*given.views, *small], index=given.index, records=given.records)
+
+
+def test_two_views_cost_to_the_bit_what_they_did_without_small_crops() -> None:
+    byol, given = method(), batch()
+    other = copy.deepcopy(byol)
+    (q1, q2), (z1, z2) = (
+        [other.predictor(other.projector(other.backbone(v))) for v in given.views],
+        [other.teacher(v).detach() for v in given.views],
+    )
+    loss, expected = byol.loss(given), cosine_regression(q1, z2) + cosine_regression(q2, z1)
+    assert torch.equal(loss, expected)
+    loss.backward(), expected.backward()
+    for mine, theirs in zip(byol.parameters(), other.parameters(), strict=True):
+        assert mine.grad is theirs.grad is None or torch.equal(mine.grad, theirs.grad)
+
+
+def test_small_crops_predict_both_large_views() -> None:
+    byol, given = method(), with_small(batch())
+    other = copy.deepcopy(byol)
+    q = [other.predictor(other.projector(other.backbone(v))) for v in given.views]
+    z = [other.teacher(v) for v in given.views[:2]]
+    expected = 0.0
+    for u in range(2):
+        expected += sum(cosine_regression(q[v], z[u]).item() for v in range(5) if v != u) / 4
+    assert byol.loss(given).item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_small_crops_never_reach_the_teacher_and_their_order_does_not_matter() -> None:
+    byol, given = method(), with_small(batch())
+    seen: list[tuple[int, ...]] = []
+    byol.teacher.register_forward_hook(lambda _, x, y: seen.append(tuple(x[0].shape)))
+    before = byol.loss(given).item()
+    assert seen == [(5, 3, 8, 8)] * 2
+    given.views = [*given.views[:2], *given.views[:1:-1]]
+    assert byol.loss(given).item() == pytest.approx(before, rel=1e-12)

@@ -59,3 +59,48 @@ def test_options_know_the_names() -> None:
         check("simclr", {"data": "shapes", "objective": "infonce"})
     known = hyperparameters(SimCLR)["objective"].kind
     assert set(known.__args__) == set(OBJECTIVES)
+
+
+# ------------------------------------------------------------------ small crops
+
+
+def with_small(given: Batch, count: int = 3) -> Batch:
+    small = [torch.randn(len(given), 3, 6, 6, dtype=torch.float64) for _ in range(count)]
+    return Batch(views=[*given.views, *small], index=given.index, records=given.records)
+
+
+def test_two_views_cost_to_the_bit_what_they_did_without_small_crops() -> None:
+    simclr, given = method(temperature=0.3), batch()
+    other = copy.deepcopy(simclr)
+    loss, expected = simclr.loss(given), nt_xent(*embedded(other, given), temperature=0.3)
+    assert torch.equal(loss, expected)
+    loss.backward(), expected.backward()
+    for mine, theirs in zip(simclr.parameters(), other.parameters(), strict=True):
+        assert torch.equal(mine.grad, theirs.grad)
+
+
+def test_small_crops_are_anchors_among_the_large_views() -> None:
+    simclr, given = method(temperature=0.3), with_small(batch())
+    copied = copy.deepcopy(simclr)
+    h = torch.cat([copied.backbone(torch.cat(given.views[:2])), copied.backbone(torch.cat(given.views[2:]))])
+    z1, z2, *small = copied.projector(h).chunk(5)
+    parts = [nt_xent(z1, z2, temperature=0.3), *(nt_xent(z1, z2, temperature=0.3, small=w) for w in small)]
+    assert len(parts) == 4
+    assert simclr.loss(given).item() == pytest.approx(sum(parts).item() / 4, rel=1e-12)
+
+
+def test_order_of_small_crops_does_not_matter() -> None:
+    simclr, given = method(), with_small(batch())
+    before = simclr.loss(given).item()
+    given.views = [*given.views[:2], *given.views[:1:-1]]
+    assert simclr.loss(given).item() == pytest.approx(before, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_every_objective_takes_small_crops(name: str) -> None:
+    simclr, given = method(objective=name, temperature=0.5), with_small(batch())
+    loss = simclr.loss(given)
+    loss.backward()
+    two = simclr.loss(Batch(views=given.views[:2], index=given.index, records=given.records))
+    assert torch.isfinite(loss) and abs(loss.item() - two.item()) > 1e-6
+    assert all(torch.isfinite(p.grad).all() for p in simclr.parameters())

@@ -297,3 +297,19 @@ def imported(source: str) -> set[str]:
 def test_our_own_names_do_not_hide_any_of_timms() -> None:
     assert not set(OWN) & set(timm.list_models())
     assert all(description and inspect.cleandoc(description) == description for description in OWN.values())
+
+
+@pytest.mark.parametrize(("name", "side"), [("tiny_resnet", 18), ("tiny_vit", 16), ("tiny_vit", 20)])
+def test_a_network_that_takes_small_crops_is_left_as_it_is(name: str, side: int) -> None:
+    spec = resolve(name, 32)
+    model = build(spec).train()
+    before, generator = {n: t.clone() for n, t in model.state_dict().items()}, torch.get_rng_state()
+    backbones.check_side(model, spec, side)
+    assert model.training and torch.equal(torch.get_rng_state(), generator)
+    assert all(torch.equal(before[n], t) for n, t in model.state_dict().items())
+
+
+def test_a_network_that_cannot_take_small_crops_says_so() -> None:
+    spec = resolve("tiny_vit", 32)  # patches of 4 pixels
+    with pytest.raises(Fault, match="`tiny_vit` cannot work on 18 px images"):
+        backbones.check_side(build(spec), spec, 18)

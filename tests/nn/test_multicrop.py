@@ -1,7 +1,7 @@
 import torch
 from torch import Tensor, nn
 
-from unlabel.nn.multicrop import multicrop
+from unlabel.nn.multicrop import multicrop, pairs
 
 
 class Noting(nn.Module):
@@ -31,3 +31,9 @@ def test_rows_keep_the_order_of_views_and_images() -> None:
         given = views(*sizes)
         features = multicrop(Noting(), given)
         torch.testing.assert_close(features, torch.cat([v.mean(dim=(2, 3)) for v in given]))
+
+
+def test_small_crops_predict_and_are_not_predicted() -> None:
+    assert pairs(2, 2) == [(0, 1), (1, 0)]
+    assert pairs(4, 2) == [(0, 1), (0, 2), (0, 3), (1, 0), (1, 2), (1, 3)]
+    assert all(u < 2 and u != v for u, v in pairs(8, 2)) and len(set(pairs(8, 2))) == 2 * 7

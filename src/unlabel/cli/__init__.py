@@ -44,6 +44,7 @@ def _pretrain_help() -> str:
         + example(
             "unlabel pretrain simclr --data shapes",
             "unlabel pretrain simclr --data photos/ --budget 20m temperature=0.2",
+            "unlabel pretrain byol --data photos/ --views byol:6x96",
             "unlabel pretrain cut --data horses/ --data-b zebras/ --size 128",
             "unlabel pretrain --resume runs/simclr-photos-1",
         )

@@ -156,11 +156,14 @@ def _backbone(run: Run, method: type[methods.Method], channels: int) -> backbone
 
 
 def build_method(job: Job) -> methods.Method:
-    """The method of a job, freshly initialised from torch's generator."""
+    """The method of a job, freshly initialised from torch's generator; Fault where its network cannot see its views."""
     kind = methods.get(job.run.method)
     make: Callable[..., methods.Method] = kind
     if job.backbone is not None:
-        method = make(backbones.build(job.backbone), **job.hyper)
+        network = backbones.build(job.backbone)
+        method = make(network, **job.hyper)
+        for side in sorted({view.size for view in recipe(job, method).views} - {job.size}):
+            backbones.check_side(network, job.backbone, side)
     else:
         method = make(size=job.size, **job.hyper)
     method.prepare(job.images)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from unlabel import methods
-from unlabel.engine.run import CHECKS, KINDS, PLAN, convert
+from unlabel.engine.run import CHECKS, KINDS, LARGEST, PLAN, convert
 from unlabel.errors import Fault, Faults, nearest
 from unlabel.nn import backbones
 from unlabel.views import Recipe, named
@@ -99,6 +99,8 @@ def chosen_views(name: str, size: int, method: type[methods.Method] | None) -> R
     if method is None:
         return recipe
     least, most = method.view_range
+    if most == 1 and ":" in name:
+        raise Fault(f"{method.title} takes one view of an image, so views `{name}` have no place for small crops")
     views = recipe.views[:1] if most == 1 else recipe.views * least if len(recipe.views) == 1 else recipe.views
     if not least <= len(views) <= most:
         takes = f"{least}" if least == most else f"{least} to {most}"
@@ -133,7 +135,7 @@ def _together(run: Mapping[str, Any], method: type[methods.Method] | None) -> li
         )
     if run.get("views", "auto") != "auto":
         try:
-            chosen_views(run["views"], 64, method)
+            chosen_views(run["views"], run.get("size") or LARGEST, method)  # small crops are named in pixels
         except Fault as fault:
             faults.append(str(fault))
     if method is None:

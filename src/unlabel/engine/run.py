@@ -36,8 +36,12 @@ def _duration(value: str) -> str | None:
     return None
 
 
+LARGEST = 1024
+"""The largest side of views, in pixels."""
+
+
 def _image_size(value: int) -> str | None:
-    return None if 8 <= value <= 1024 else "must be between 8 and 1024 pixels"
+    return None if 8 <= value <= LARGEST else f"must be between 8 and {LARGEST} pixels"
 
 
 def _seed(value: int) -> str | None:
@@ -64,7 +68,11 @@ class Run:
     eval_data_b: str | None = option(None, "images of the second domain to evaluate translation on")
     out: str | None = option(None, "run folder to write; default: runs/METHOD-DATA-N")
     recipe: str = option("auto", "starting values: auto, paper, or a name of `unlabel explain METHOD`")
-    views: str = option("auto", "augmentation recipe by name; auto: the method's own")
+    views: str = option(
+        "auto",
+        "augmentation recipe by name, auto: the method's own; NAME:6x16 has six small crops of 16 px after its two "
+        "views, NAME:6x16@0.05-0.2 of 5 to 20 % of the area, NAME:2x24+4x16 crops of two sizes, NAME:0 none",
+    )
     backbone: str = option("auto", "a timm name, or one of ours: tiny_resnet, small_resnet, tiny_vit, small_vit")
     size: int | None = option(None, "side of the views in pixels; default: from the data", _image_size)
     limit: int | None = option(None, "use only this many images", _at_least(2))

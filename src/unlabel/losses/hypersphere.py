@@ -41,8 +41,7 @@ def uniformity(x: Float[Tensor, "n d"], *, t: int | float = 2) -> Float[Tensor, 
         raise ValueError(f"uniformity compares two embeddings or more, not {len(x)}")
     u = unit(x)
     rows = torch.arange(len(u), device=u.device)
-    sums = blockwise.row_log_sum_exp(u, u, u.new_tensor(2 * t), same=(rows, rows))  # |u - v|² = 2 - 2 u·v
-    return sums.logsumexp(dim=0) - 2 * t - math.log(len(u) * (len(u) - 1))
+    return _potential(u, u, (rows, rows), len(u) * (len(u) - 1), t)
 
 
 def align_uniform(
@@ -53,11 +52,28 @@ def align_uniform(
     t: int | float = 2,
     align_weight: int | float = 1,
     uniform_weight: int | float = 1,
+    small: Float[Tensor, "b d"] | None = None,
 ) -> Float[Tensor, ""]:
     """L = align_weight alignment(z1, z2) + uniform_weight (uniformity(z1) + uniformity(z2)) / 2.
 
     z1, z2 [B, d] two views of the same images; without either weight the other term has a trivial best: all equal, or
     noise.
+
+    small [B, d]: with a small crop of each image, alignment is that of the small crops with either view, and uniformity
+    that of small crops among both views of all other images.
     """
-    spread = (uniformity(z1, t=t) + uniformity(z2, t=t)) / 2
-    return align_weight * alignment(z1, z2, alpha=alpha) + uniform_weight * spread
+    if small is None:
+        apart = alignment(z1, z2, alpha=alpha)
+        spread = (uniformity(z1, t=t) + uniformity(z2, t=t)) / 2
+    else:
+        apart = (alignment(small, z1, alpha=alpha) + alignment(small, z2, alpha=alpha)) / 2
+        images = torch.arange(len(small), device=small.device)
+        names = (images, images.repeat(2))
+        spread = _potential(unit(small), unit(torch.cat([z1, z2])), names, 2 * len(small) * (len(small) - 1), t)
+    return align_weight * apart + uniform_weight * spread
+
+
+def _potential(u: Tensor, v: Tensor, names: tuple[Tensor, Tensor], pairs: int, t: int | float) -> Tensor:
+    """log of the mean of exp(-t |u_i - v_j|²) over the `pairs` unit rows i, j of different names."""
+    sums = blockwise.row_log_sum_exp(u, v, u.new_tensor(2 * t), same=names)  # |u - v|² = 2 - 2 u·v
+    return sums.logsumexp(dim=0) - 2 * t - math.log(pairs)

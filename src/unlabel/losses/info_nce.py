@@ -63,18 +63,32 @@ def info_nce(
         return repelled - (attracted * known).sum(dim=1) / known.sum(dim=1)
 
 
-def nt_xent(z1: Float[Tensor, "b d"], z2: Float[Tensor, "b d"], *, temperature: float) -> Float[Tensor, ""]:
+def nt_xent(
+    z1: Float[Tensor, "b d"],
+    z2: Float[Tensor, "b d"],
+    *,
+    temperature: float,
+    small: Float[Tensor, "b d"] | None = None,
+) -> Float[Tensor, ""]:
     """NT-Xent: each of the 2B views must find the other view of its image among the 2B − 1 others.
 
     L = (1/2B) Σ_i [ −s_ip + log Σ_{k≠i} e^{s_ik} ], s_ij = cos(z_i, z_j) / τ, p the other view of i's image.
 
     z1, z2       [B, d] two views of the same B images (of all ranks, if there are several); normalised here
     temperature  τ > 0
+    small        [B, d] a small crop of each image: then they are the anchors, and the two views the candidates. Each
+                 must find z1, and z2, of its image among the 2B − 1 rows that are not the other one of the two
 
-    Returns the mean over all 2B anchors: log(2B − 1) if all embeddings are equal. (The authors' code returns
+    Returns the mean over all anchors and positives: log(2B − 1) if all embeddings are equal. (The authors' code returns
     the sum over the two views, twice this.)  Chen et al., SimCLR, arXiv 2002.05709, eq. 1.
     """
     z = unit(torch.cat([z1, z2]))  # [2B, d]
     rows = torch.arange(len(z), device=z.device)
     other_view = rows.roll(len(z1))  # row i -> i + B mod 2B
-    return info_nce(z, z, other_view, temperature=temperature, same=(rows, rows)).mean()
+    if small is None:
+        return info_nce(z, z, other_view, temperature=temperature, same=(rows, rows)).mean()
+    w, images = unit(small), rows[: len(small)]
+    # Candidates are named so that of an anchor's own image the other view alone has the anchor's name.
+    to_first = info_nce(w, z, images, temperature=temperature, same=(images, other_view))
+    to_second = info_nce(w, z, images + len(z1), temperature=temperature, same=(images, rows))
+    return (to_first + to_second).mean() / 2

@@ -39,11 +39,15 @@ OBJECTIVES: dict[str, Callable[..., Tensor]] = {
     "triplet": mined_triplets,
     "n_pair": n_pair,
 }
-"""Name -> embeddings of two views [B, d], [B, d] -> the mean loss, with the objective's own parameters as keywords."""
+"""Name -> embeddings of two views [B, d], [B, d] -> the mean loss, with the objective's own parameters as keywords.
+
+With the keyword `small`, the embeddings [B, d] of a small crop of each image, it is the loss of the small crops: they
+are compared with the two views, and nothing is compared with them (multi-crop, arXiv 2006.09882).
+"""
 
 
-def objective(name: Objective, *, temperature: float, **own: Any) -> Callable[[Tensor, Tensor], Tensor]:
-    """The objective called `name`, as a function of two views' embeddings alone.
+def objective(name: Objective, *, temperature: float, **own: Any) -> Callable[..., Tensor]:
+    """The objective called `name`, as a function of embeddings alone: two views', and perhaps `small` crops'.
 
     temperature  for those that have one
     own          its other parameters; None leaves one at the objective's default

@@ -1,4 +1,8 @@
-"""Objectives of distances: pairs, triplets and N pairs, from before there was a softmax over a whole batch."""
+"""Objectives of distances: pairs, triplets and N pairs, from before there was a softmax over a whole batch.
+
+Where they take `small` [B, d], a small crop of each image, its rows are the anchors and the two views all they are
+compared with.
+"""
 
 from typing import Literal
 
@@ -29,12 +33,20 @@ def pairwise(
     return torch.where(dissimilar, F.relu(margin - distance).square(), squared) / 2
 
 
-def drlim(z1: Float[Tensor, "b d"], z2: Float[Tensor, "b d"], *, margin: int | float = 1) -> Float[Tensor, ""]:
+def drlim(
+    z1: Float[Tensor, "b d"],
+    z2: Float[Tensor, "b d"],
+    *,
+    margin: int | float = 1,
+    small: Float[Tensor, "b d"] | None = None,
+) -> Float[Tensor, ""]:
     """`pairwise` over two normalised views of B >= 2 images: views of one image attract, of different ones repel.
 
     Similar and dissimilar pairs have equal weight, as if equal numbers of them were drawn. margin²/4 if all
     embeddings are equal.
     """
+    if small is not None:
+        return (drlim(small, z1, margin=margin) + drlim(small, z2, margin=margin)) / 2
     z1, z2 = unit(z1), unit(z2)
     images = torch.arange(len(z1), device=z1.device)
     i, j = torch.cartesian_prod(images, images).T
@@ -71,6 +83,7 @@ def mined_triplets(
     *,
     margin: int | float | None = 0.2,
     mining: Mining = "semi-hard",
+    small: Float[Tensor, "b d"] | None = None,
 ) -> Float[Tensor, ""]:
     """`triplet`, squared, over two normalised views: each row with its other view and negatives of other images.
 
@@ -80,10 +93,12 @@ def mined_triplets(
     The mean over the triplets that are chosen; 0 where there are none.
     """
     z = unit(torch.cat([z1, z2]))
-    b, n = len(z1), len(z)
-    apart = (2 - 2 * z @ z.T).clamp(min=0)  # [2B, 2B] squared distances
-    images = torch.arange(n, device=z.device) % b
-    near = apart.gather(1, torch.arange(n, device=z.device).roll(b)[:, None])  # [2B, 1]
+    rows = torch.arange(len(z), device=z.device)
+    # A small crop is the anchor of two rows, in each with one view of its image as the positive.
+    anchors, positive = (z, rows.roll(len(z1))) if small is None else (unit(small).repeat(2, 1), rows)
+    apart = (2 - 2 * anchors @ z.T).clamp(min=0)  # [2B, 2B] squared distances
+    images = rows % len(z1)
+    near = apart.gather(1, positive[:, None])  # [2B, 1]
     allowed = images[:, None] != images  # [2B, 2B]
     if mining == "semi-hard":
         allowed = allowed & (apart > near)
@@ -98,7 +113,11 @@ def mined_triplets(
 
 
 def n_pair(
-    anchors: Float[Tensor, "n d"], positives: Float[Tensor, "n d"], *, norm_weight: int | float = 5e-4
+    anchors: Float[Tensor, "n d"],
+    positives: Float[Tensor, "n d"],
+    *,
+    norm_weight: int | float = 5e-4,
+    small: Float[Tensor, "n d"] | None = None,
 ) -> Float[Tensor, ""]:
     """N-pair loss: mean_i log(1 + Σ_{j≠i} e^{f_i·g_j - f_i·g_i}) + (norm_weight / N) Σ_i (|f_i|² + |g_i|²).
 
@@ -107,6 +126,8 @@ def n_pair(
     does not name one.)
     Sohn, NeurIPS 2016, eq. 8 and section 3.2.2.
     """
+    if small is not None:
+        return (n_pair(small, anchors, norm_weight=norm_weight) + n_pair(small, positives, norm_weight=norm_weight)) / 2
     rows = torch.arange(len(anchors), device=anchors.device)
     apart = info_nce(anchors, positives, rows, temperature=1.0).mean()
     return apart + norm_weight * (anchors.square().sum(dim=1) + positives.square().sum(dim=1)).mean()

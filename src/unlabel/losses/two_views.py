@@ -10,6 +10,10 @@ and each objective is a function of these rows. No matrix of similarities is hel
 
 Means over all 2B rows. z1 and z2 [B, d] are two views of the same B images, of all ranks if there are several; they
 are normalised here. temperature: tau > 0.
+
+With small crops of the images, `small` [B, d], these are the anchors and the two views the candidates: there are 2B
+rows again, for each small crop has two positives, z1 and z2 of its image, and the same 2B - 2 negatives for both. No
+small crop is a candidate of anybody.
 """
 
 import math
@@ -22,66 +26,88 @@ from torch import Tensor
 from unlabel.losses import blockwise
 from unlabel.losses.unit import unit
 
+Small = Float[Tensor, "b d"] | None
+
 _ROWS = 512  # whose hardest negatives are looked for at once
 
 
 class _Rows:
-    """a_i and r_i of two views."""
+    """a_i and r_i of two views, or of small crops that seek them."""
 
-    def __init__(self, z1: Tensor, z2: Tensor, temperature: float) -> None:
+    def __init__(self, z1: Tensor, z2: Tensor, temperature: float, small: Tensor | None = None) -> None:
         if len(z1) < 2:
             raise ValueError("one image has no negatives: a batch must hold two at least")
-        self.z = unit(torch.cat([z1, z2]))  # [2B, d]
+        self.z = unit(torch.cat([z1, z2]))  # [2B, d], the candidates
         self.temperature = temperature
         self.negatives = len(self.z) - 2
         self.images = torch.arange(len(z1), device=z1.device).repeat(2)
-        self.cosine = (self.z * self.z.roll(len(z1), dims=0)).sum(dim=1)  # [2B], to the positive
+        across = self.z.roll(len(z1), dims=0)
+        # `other` is the candidate of the anchor's image that is not its positive: for views, they themselves.
+        if small is None:
+            self.anchors, positive, self.other = self.z, across, self.z
+        else:
+            self.anchors, positive, self.other = unit(small).repeat(2, 1), self.z, across
+        self.cosine = (self.anchors * positive).sum(dim=1)  # [2B]
         self.attracted = self.cosine / temperature
 
     def repelled(self, k: int | float = 1, excluded: Tensor | None = None) -> Tensor:
         """r(k) [2B]; without the negatives that are `excluded`, bool [2B, 2B]."""
         scale = self.z.new_tensor(k / self.temperature)
         same = (self.images, self.images)
-        return blockwise.row_log_sum_exp(self.z, self.z, scale, same=same, excluded=excluded)
+        return blockwise.row_log_sum_exp(self.anchors, self.z, scale, same=same, excluded=excluded)
 
 
-def dcl(z1: Float[Tensor, "b d"], z2: Float[Tensor, "b d"], *, temperature: float = 0.1) -> Float[Tensor, ""]:
+def dcl(
+    z1: Float[Tensor, "b d"], z2: Float[Tensor, "b d"], *, temperature: float = 0.1, small: Small = None
+) -> Float[Tensor, ""]:
     """Decoupled contrastive loss: l_i = -a_i + r_i(1). The positive is not in the denominator.
 
     NT-Xent's gradient is this one times 1 - p_i, p_i the share of the positive: small where images are few, and
     learning stops. log(2B - 2) if all embeddings are equal; unbounded below.  Yeh et al., ECCV 2022, arXiv 2110.06848.
     """
-    rows = _Rows(z1, z2, temperature)
+    rows = _Rows(z1, z2, temperature, small)
     return (rows.repelled() - rows.attracted).mean()
 
 
 def dclw(
-    z1: Float[Tensor, "b d"], z2: Float[Tensor, "b d"], *, temperature: float = 0.1, sigma: int | float = 0.5
+    z1: Float[Tensor, "b d"],
+    z2: Float[Tensor, "b d"],
+    *,
+    temperature: float = 0.1,
+    sigma: int | float = 0.5,
+    small: Small = None,
 ) -> Float[Tensor, ""]:
     """`dcl` with weighted positives: l_i = -w_i a_i + r_i(1), w_i = 2 - e^{c_i / sigma} / mean e^{c / sigma}.
 
     c_i is the cosine to the positive: pairs that are far apart weigh more. Weights have mean 1 and no gradient.
     sigma > 0.  arXiv 2110.06848, section 3.
     """
-    rows = _Rows(z1, z2, temperature)
+    rows = _Rows(z1, z2, temperature, small)
     weight = 2 - len(rows.z) * torch.softmax(rows.cosine.detach() / sigma, dim=0)
     return (rows.repelled() - weight * rows.attracted).mean()
 
 
-def flat_nce(z1: Float[Tensor, "b d"], z2: Float[Tensor, "b d"], *, temperature: float = 0.1) -> Float[Tensor, ""]:
+def flat_nce(
+    z1: Float[Tensor, "b d"], z2: Float[Tensor, "b d"], *, temperature: float = 0.1, small: Small = None
+) -> Float[Tensor, ""]:
     """FlatNCE: l_i = e^{v_i - sg(v_i)} - 1, v_i = r_i(1) - a_i. The gradient of `dcl`; sg stops it.
 
     Its own value is 0 whatever happens, so NT-Xent's value is added, without a gradient, for the eye.
     Chen et al., arXiv 2107.01152, eq. 8.
     """
-    rows = _Rows(z1, z2, temperature)
+    rows = _Rows(z1, z2, temperature, small)
     v = rows.repelled() - rows.attracted
     still = v.detach()
     return ((v - still).exp() - 1 + F.softplus(still)).mean()
 
 
 def debiased(
-    z1: Float[Tensor, "b d"], z2: Float[Tensor, "b d"], *, temperature: float = 0.5, tau_plus: float = 0.1
+    z1: Float[Tensor, "b d"],
+    z2: Float[Tensor, "b d"],
+    *,
+    temperature: float = 0.5,
+    tau_plus: float = 0.1,
+    small: Small = None,
 ) -> Float[Tensor, ""]:
     """Debiased contrastive loss: takes the images of the anchor's own class out of the negatives, by their share.
 
@@ -93,7 +119,7 @@ def debiased(
     log(2B - 1) if all embeddings are equal. Where the floor holds, negatives get no gradient.
     Chuang et al., NeurIPS 2020, arXiv 2007.00224, eq. 8.
     """
-    rows = _Rows(z1, z2, temperature)
+    rows = _Rows(z1, z2, temperature, small)
     return _debiased(rows, rows.repelled(), tau_plus)
 
 
@@ -104,13 +130,14 @@ def hard_negatives(
     temperature: float = 0.5,
     tau_plus: float = 0.1,
     beta: int | float = 1,
+    small: Small = None,
 ) -> Float[Tensor, ""]:
     """`debiased` with negatives weighted by how near they are: w_ij = e^{beta s_ij} / mean_k e^{beta s_ik}.
 
     log sum_j w_ij e^{s_ij} = r_i(1 + beta) - r_i(beta) + log N. Weights have a gradient, as in the authors' code.
     beta >= 0; 0 is `debiased`.  Robinson et al., ICLR 2021, arXiv 2010.04592, eq. 4.
     """
-    rows = _Rows(z1, z2, temperature)
+    rows = _Rows(z1, z2, temperature, small)
     weighted = rows.repelled(1 + beta) - rows.repelled(beta) + math.log(rows.negatives)
     return _debiased(rows, weighted, tau_plus)
 
@@ -126,7 +153,12 @@ def _debiased(rows: _Rows, repelled: Tensor, tau_plus: float) -> Tensor:
 
 
 def hard_contrastive(
-    z1: Float[Tensor, "b d"], z2: Float[Tensor, "b d"], *, temperature: float = 0.3, alpha: float = 0.0819
+    z1: Float[Tensor, "b d"],
+    z2: Float[Tensor, "b d"],
+    *,
+    temperature: float = 0.3,
+    alpha: float = 0.0819,
+    small: Small = None,
 ) -> Float[Tensor, ""]:
     """NT-Xent against the hardest negatives alone: those in the upper quantile of each row.
 
@@ -135,12 +167,17 @@ def hard_contrastive(
     Which they are is chosen without a gradient; alpha as in the paper on CIFAR-10.
     Wang and Liu, CVPR 2021, arXiv 2012.09740, eq. 9.
     """
-    rows = _Rows(z1, z2, temperature)
+    rows = _Rows(z1, z2, temperature, small)
     return F.softplus(rows.repelled(excluded=~_hardest(rows, alpha)) - rows.attracted).mean()
 
 
 def simple_contrastive(
-    z1: Float[Tensor, "b d"], z2: Float[Tensor, "b d"], *, weight: float | None = None, alpha: float = 1.0
+    z1: Float[Tensor, "b d"],
+    z2: Float[Tensor, "b d"],
+    *,
+    weight: float | None = None,
+    alpha: float = 1.0,
+    small: Small = None,
 ) -> Float[Tensor, ""]:
     """The contrastive loss at infinite temperature: l_i = -c_ip + weight Σ_j c_ij, c the cosines.
 
@@ -149,13 +186,14 @@ def simple_contrastive(
 
     The gradient does not depend on how near anything is.  arXiv 2012.09740, eq. 8 and 10.
     """
-    rows = _Rows(z1, z2, temperature=1.0)
+    rows = _Rows(z1, z2, 1.0, small)
     if alpha < 1:
         kept = _hardest(rows, alpha).to(rows.z.dtype)
-        repelled, count = (rows.z * (kept @ rows.z)).sum(dim=1), kept[0].sum()
+        repelled, count = (rows.anchors * (kept @ rows.z)).sum(dim=1), kept[0].sum()
     else:
-        to_all = rows.z @ rows.z.sum(dim=0)  # of each row to all rows, itself and its positive among them
-        repelled, count = to_all - rows.z.square().sum(dim=1) - rows.cosine, rows.z.new_tensor(rows.negatives)
+        to_all = rows.anchors @ rows.z.sum(dim=0)  # of each row to all candidates, the two of its image among them
+        to_others = to_all - (rows.anchors * rows.other).sum(dim=1) - rows.cosine
+        repelled, count = to_others, rows.z.new_tensor(rows.negatives)
     return ((repelled / count if weight is None else weight * repelled) - rows.cosine).mean()
 
 
@@ -168,7 +206,7 @@ def _hardest(rows: _Rows, alpha: float) -> Tensor:
     kept = torch.empty(n, n, dtype=torch.bool, device=rows.z.device)
     for part in torch.arange(n, device=rows.z.device).split(_ROWS):
         own = images[part, None] == images
-        near = (rows.z[part] @ rows.z.T).masked_fill(own, -torch.inf)
+        near = (rows.anchors[part] @ rows.z.T).masked_fill(own, -torch.inf)
         least = near.topk(math.ceil(alpha * rows.negatives), dim=1).values[:, -1:]
         kept[part] = (near >= least) & ~own
     return kept

@@ -11,6 +11,8 @@ Algorithm
     z'(v')      = sg[ g_xi(f_xi(v')) ]                          # [B, d]  target
     l(v, v')    = mean_b || n(q(v)) - n(z'(v')) ||^2            (eq. 2; n(a) = a / ||a||)
     L           = l(v, v') + l(v', v)                           in [0, 8]
+    with small crops w too (arXiv 2006.09882), which predict v and v' and are predicted by nobody:
+    L           = the mean of l(., v') over v and all w, plus that of l(., v) over v' and all w
     after each update of theta:
     xi          <- tau xi + (1 - tau) theta                     (eq. 1)
     tau         = 1 - (1 - tau_base) (cos(pi k / K) + 1) / 2    k of K updates
@@ -18,7 +20,7 @@ Algorithm
 Flow
     image ─┬─ view 1 ─ f_theta ─ g_theta ─ q_theta ─ prediction 1 ──┐
            └─ view 2 ─ f_xi ──── g_xi ──── sg ────── target 2 ──────┴─ squared distance of unit vectors
-    and once more with the views exchanged; xi follows theta
+    and once more with the views exchanged; small crops pass through the upper line only; xi follows theta
 
 Symbols
     f_theta     backbone              the network that is kept
@@ -30,20 +32,22 @@ Symbols
 
 Departures
     The target starts as a copy of the online network; the authors' code gives it random weights of its own.
-    The two views go through the networks one after the other, so that batch norm sees one view at a time, as
+    Views go through the networks one after the other, so that batch norm sees one view at a time, as
     in the authors' code.
 """
 
 from typing import ClassVar, final
 
+import torch
 from torch import Tensor, nn
 
 from unlabel.losses import cosine_regression
 from unlabel.methods.base import Method
 from unlabel.nn.ema import ema_update, teacher_of, without_graph
 from unlabel.nn.heads import mlp
+from unlabel.nn.multicrop import pairs
 from unlabel.optim import Plan, curves
-from unlabel.views import Batch, Recipe, named
+from unlabel.views import LARGE, Batch, Recipe, named
 
 
 @final
@@ -54,6 +58,7 @@ class BYOL(Method):
     family = "joint-embedding"
     paper = "2006.07733"
     year = 2020
+    view_range = (2, 64)
     limits: ClassVar = {
         "projector_width": (1, 65536),
         "projector_dim": (1, 65536),
@@ -82,12 +87,11 @@ class BYOL(Method):
         return named("byol", size)
 
     def loss(self, batch: Batch) -> Tensor:
-        """Both directions of the regression; a mean over images, so ranks need not share rows."""
-        v1, v2 = batch.views
+        """The regression from every view to the large ones; a mean over images, so ranks need not share rows."""
         online = self._online()
-        q1, q2 = self.predictor(online(v1)), self.predictor(online(v2))  # [B, d] each
-        z1, z2 = (without_graph(self.teacher, v) for v in (v1, v2))
-        return cosine_regression(q1, z2) + cosine_regression(q2, z1)
+        q = [self.predictor(online(view)) for view in batch.views]  # [B, d] each
+        z = [without_graph(self.teacher, view) for view in batch.views[:LARGE]]
+        return LARGE * torch.stack([cosine_regression(q[v], z[u]) for u, v in pairs(len(q), LARGE)]).mean()
 
     def after_update(self) -> None:
         """The teacher follows, ever more slowly."""

@@ -53,9 +53,7 @@ from unlabel.nn.ema import ema_update, teacher_of, without_graph
 from unlabel.nn.heads import PrototypeHead
 from unlabel.nn.multicrop import multicrop
 from unlabel.optim import Plan, curves
-from unlabel.views import Batch, Recipe, named
-
-LARGE = 2  # views that the teacher sees
+from unlabel.views import LARGE, Batch, Recipe, named
 
 
 @final

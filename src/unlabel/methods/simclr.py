@@ -11,6 +11,10 @@ Algorithm
     s(i, j)  = cos(z_i, z_j) / tau                  # over all 2B rows
     l(i, j)  = -s(i, j) + log sum_{k != i} e^{s(i, k)}        (eq. 1, NT-Xent)
     L        = mean of l(i, j) over the 2B ordered positive pairs
+    with small crops x3 .. xV as well (multi-crop, arXiv 2006.09882), which are anchors and never candidates: crop w of
+    an image seeks each large view u of it among those of all other images, its other large view left out,
+    l(w, u)  = -s(w, u) + log [ e^{s(w, u)} + sum over the 2(B - 1) rows k of other images e^{s(w, k)} ]
+    L        = mean of the NT-Xent above and, for each small crop, the mean of l(w, u) over images and u
 
 Flow
     image ─┬─ view 1 ─ f ─ h1 ─ g ─ z1 ─┐
@@ -22,7 +26,7 @@ Symbols
     tau  temperature
     d    projector_dim
 
-Other objectives of the same two views
+Other objectives of the same views
     objective = dcl, dclw, flat_nce, debiased, hard_negatives, hard, simple, align_uniform, drlim, triplet, n_pair; each
     is explained where it is defined (`unlabel.losses`), and so are tau_plus, beta, sigma, alpha, t, margin and mining,
     which are theirs; none is the objective's own default.
@@ -34,7 +38,8 @@ Departures
 
 from typing import ClassVar, final
 
-from torch import Tensor, cat, nn
+import torch
+from torch import Tensor, nn
 
 from unlabel.distributed import gather
 from unlabel.errors import Fault
@@ -43,6 +48,7 @@ from unlabel.losses.objectives import objective as by_name
 from unlabel.losses.pairs import Mining
 from unlabel.methods.base import Method
 from unlabel.nn.heads import mlp
+from unlabel.nn.multicrop import multicrop
 from unlabel.optim.plan import Plan
 from unlabel.views import Batch, Recipe, named
 
@@ -55,6 +61,7 @@ class SimCLR(Method):
     family = "joint-embedding"
     paper = "2002.05709"
     year = 2020
+    view_range = (2, 64)
     limits: ClassVar = {
         "temperature": (1e-3, 100.0), "projector_layers": (1, 8), "tau_plus": (0.0, 0.99), "sigma": (1e-3, 1e6),
         "alpha": (1e-4, 16.0), "t": (1e-3, 100.0),
@@ -95,7 +102,8 @@ class SimCLR(Method):
         return named("simclr", size)
 
     def loss(self, batch: Batch) -> Tensor:
-        """The objective, NT-Xent unless another is chosen, over both views of all ranks' images."""
-        h = self.backbone(cat(batch.views))  # [2B, D]; one pass, so that batch norm sees both views
-        z1, z2 = self.projector(h).chunk(2)  # [B, d] each
-        return self.objective(gather(z1), gather(z2))
+        """The objective, NT-Xent unless another is chosen, over all ranks' images."""
+        z = self.projector(multicrop(self.backbone, batch.views))  # [V·B, d]; batch norm sees the two views at once
+        z1, z2, *small = (gather(view) for view in z.chunk(len(batch.views)))  # [B, d] each
+        parts = [self.objective(z1, z2), *(self.objective(z1, z2, small=w) for w in small)]
+        return torch.stack(parts).mean()

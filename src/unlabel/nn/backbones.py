@@ -137,7 +137,7 @@ def build(spec: Spec) -> nn.Module:
     try:
         model = timm.create_model(spec.timm, pretrained=False, **spec.kwargs)
     except Exception as problem:  # timm refuses in many ways; the sentence says which network and size
-        raise _refusal(spec, problem) from problem
+        raise _refusal(spec, spec.size, problem) from problem
     for edit in _edits(model, spec):
         edit.apply(model)
     generator = torch.Generator().manual_seed(0)  # the global one is the caller's
@@ -145,12 +145,20 @@ def build(spec: Spec) -> nn.Module:
     try:
         features = _look(model, x)
     except Exception as problem:
-        raise _refusal(spec, problem) from problem
+        raise _refusal(spec, spec.size, problem) from problem
     if not isinstance(features, Tensor) or features.ndim != 2:
         raise Fault(f"backbone `{spec.name}` makes no vector of an image: choose another, such as resnet18")
     # In timm it is the width before a last layer that some networks have (MobileNetV3: 576 of 1024).
     model.num_features = features.shape[1]  # type: ignore[assignment]
     return lab.LabPair(model) if spec.lab else model
+
+
+def check_side(model: nn.Module, spec: Spec, side: int) -> None:
+    """Fault where the network built from `spec` cannot take images of another side, such as small crops."""
+    try:
+        _look(model, torch.zeros(1, spec.channels, side, side))
+    except Exception as problem:
+        raise _refusal(spec, side, problem) from problem
 
 
 def is_vit(backbone: nn.Module) -> TypeGuard[VisionTransformer]:
@@ -210,10 +218,10 @@ def _patch(name: str, size: int, wanted: float) -> int:
     return min(fits, key=lambda p: abs(math.log(p / wanted)))
 
 
-def _refusal(spec: Spec, problem: Exception) -> Fault:
+def _refusal(spec: Spec, side: int, problem: Exception) -> Fault:
     said = " ".join(str(problem).split())[:120]
     return Fault(
-        f"backbone `{spec.name}` cannot work on {spec.size} px images ({said or type(problem).__name__}): "
+        f"backbone `{spec.name}` cannot work on {side} px images ({said or type(problem).__name__}): "
         "choose another size or backbone"
     )
 

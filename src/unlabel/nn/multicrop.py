@@ -1,4 +1,4 @@
-"""Several views of different sizes through one backbone.
+"""Several views of different sizes: how they go through one backbone, and which of them predicts which.
 
 Introduced with SwAV, arXiv 2006.09882; used by DINO and others.
 """
@@ -18,3 +18,11 @@ def multicrop(backbone: nn.Module, views: Sequence[Tensor]) -> Tensor:
     """
     runs = [torch.cat(list(run)) for _, run in groupby(views, key=lambda view: view.shape[-2:])]
     return torch.cat([backbone(run) for run in runs])
+
+
+def pairs(views: int, large: int) -> list[tuple[int, int]]:
+    """(u, v): each of the first `large` views u is predicted from every other view v.
+
+    Small crops, which come after the large views, are predicted from and never predicted: large · (views − 1) pairs.
+    """
+    return [(u, v) for u in range(large) for v in range(views) if v != u]

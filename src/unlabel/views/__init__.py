@@ -5,7 +5,7 @@ from unlabel.views.batched import prepare_renderer, render_batch
 from unlabel.views.geometry import Bins, bins, same_places
 from unlabel.views.lit import lit
 from unlabel.views.named import NAMES, evaluation, named
-from unlabel.views.recipe import IMAGENET_MEAN, IMAGENET_STD, RandomMask, Recipe, View
+from unlabel.views.recipe import IMAGENET_MEAN, IMAGENET_STD, LARGE, RandomMask, Recipe, View
 from unlabel.views.render import render
 from unlabel.views.rgb import as_rgb
 from unlabel.views.sample import RECORD, boxes, least_sizes, rescaled, sample, sample_all, sample_masks
@@ -13,6 +13,7 @@ from unlabel.views.sample import RECORD, boxes, least_sizes, rescaled, sample, s
 __all__ = [
     "IMAGENET_MEAN",
     "IMAGENET_STD",
+    "LARGE",
     "NAMES",
     "RECORD",
     "Batch",

@@ -31,6 +31,8 @@ recipe of a size.
     cmc              RRC 0.08-1, flip; one view                                        Tian et al. 2020
     light            RRC 0.4-1, flip
     shapes           RRC 0.4-1, flip, grey 0.7, CJ(.4,.4,.4,.1) 0.8        for the built-in shapes
+
+A name may go on with `:` and the small crops that follow two large views, as in cifar-min:4x16 (`small_crops`).
 """
 
 from collections.abc import Callable
@@ -38,16 +40,22 @@ from dataclasses import replace
 
 from unlabel.errors import Fault, nearest
 from unlabel.views.recipe import IMAGENET_MEAN, IMAGENET_STD, RandomMask, Recipe, View
+from unlabel.views.small_crops import with_small_crops
 
 _HALF = (0.5, 0.5, 0.5)
 
 
 def named(name: str, size: int) -> Recipe:
-    """The recipe `name` for views of `size` pixels; an unknown name raises `Fault` with the nearest known one."""
+    """The recipe `name` for views of `size` pixels, with the small crops that its name may go on with.
+
+    An unknown name raises `Fault` with the nearest known one.
+    """
+    name, chosen, crops = name.partition(":")
     if name not in _RECIPES:
         hint = nearest(name, NAMES) or f"; known are {', '.join(NAMES)}"
         raise Fault(f"there is no view recipe `{name}`{hint}")
-    return _RECIPES[name](size)
+    recipe = _RECIPES[name](size)
+    return with_small_crops(recipe, crops, name) if chosen else recipe
 
 
 def evaluation(

@@ -17,6 +17,9 @@ STEPS = ("crop", "flip", "jitter", "grey", "blur", "solarise")
 MOST = 8
 """So many strong operations a record has room for."""
 
+LARGE = 2
+"""Of several views the first two are large, and targets are made of them alone; what follows are small crops."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class View:
