@@ -88,13 +88,13 @@ def test_cells_have_colours_and_flips_of_their_own() -> None:
 
 def test_boxes_and_sizes_know_cells_as_boxes_of_the_image() -> None:
     record = draw(replace(CELL, cell=4), 50)
-    box = boxes(record, CELL)
+    box = boxes(record)
     assert np.allclose(box, np.stack([record["top"] / 90, record["left"] / 120, record["height"] / 90,
                                       record["width"] / 120], axis=1))  # fmt: skip
     least = least_sizes(record, CELL)
     assert (least[:, 0] == np.minimum(-(-8 * 90 // record["height"]), 90)).all()
     smaller = rescaled(record, CELL, np.tile((45, 60), (50, 1)))
-    assert np.abs(boxes(smaller, CELL) - box).max() <= 1 / 45 + 1e-12  # both edges to the nearest pixel
+    assert np.abs(boxes(smaller) - box).max() <= 1 / 45 + 1e-12  # both edges to the nearest pixel
     assert (smaller["top"] + smaller["height"] <= 45).all()
 
 
