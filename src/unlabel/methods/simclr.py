@@ -24,8 +24,8 @@ Symbols
 
 Other objectives of the same two views
     objective = dcl, dclw, flat_nce, debiased, hard_negatives, hard, simple, align_uniform, drlim, triplet, n_pair; each
-    is explained where it is defined (`unlabel.losses`), and so are tau_plus, beta, sigma, alpha, t, margin and mining,
-    which are theirs; none is the objective's own default.
+    is explained where it is defined (`unlabel.losses`), and so are tau_plus, beta, sigma, alpha, t, align_weight,
+    uniform_weight, margin and mining, which are theirs; none is the objective's own default.
 
 Departures
     The projector ends in a bias-free linear layer followed by batch norm without offset, as the authors'
@@ -75,13 +75,15 @@ class SimCLR(Method):
         sigma: float | None = None,
         alpha: float | None = None,
         t: float | None = None,
+        align_weight: float | None = None,
+        uniform_weight: float | None = None,
         margin: float | None = None,
         mining: Mining | None = None,
     ) -> None:
         super().__init__()
         self.temperature = temperature
-        own = {"tau_plus": tau_plus, "beta": beta, "sigma": sigma, "alpha": alpha, "t": t, "margin": margin,
-               "mining": mining}  # fmt: skip
+        own = {"tau_plus": tau_plus, "beta": beta, "sigma": sigma, "alpha": alpha, "t": t, "align_weight": align_weight,
+               "uniform_weight": uniform_weight, "margin": margin, "mining": mining}  # fmt: skip
         try:
             self.objective = by_name(objective, temperature=temperature, **own)
         except ValueError as problem:
@@ -99,3 +101,7 @@ class SimCLR(Method):
         h = self.backbone(cat(batch.views))  # [2B, D]; one pass, so that batch norm sees both views
         z1, z2 = self.projector(h).chunk(2)  # [B, d] each
         return self.objective(gather(z1), gather(z2))
+
+    def project(self, h: Tensor) -> Tensor:
+        """The embedding z."""
+        return self.projector(h)

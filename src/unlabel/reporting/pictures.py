@@ -21,6 +21,11 @@ _TITLES = {
         "What the method rebuilt from what it was shown; the parts it could not see are its own guess.",
     ),
     "translations": ("Translations", "Images of the first collection beside their translation into the second."),
+    "correlations": (
+        "Cross-correlation of two views",
+        "Dimension i of one view with dimension j of the other, the first 128 of each: blue is 1, white 0, red -1. "
+        "Nothing but the diagonal should be blue.",
+    ),
 }
 
 
