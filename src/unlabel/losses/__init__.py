@@ -1,12 +1,14 @@
 """Losses: tensors in, a scalar out. No state, no parameters, no process group."""
 
+from unlabel.losses.cross_correlation import cross_correlation
 from unlabel.losses.hypersphere import align_uniform, alignment, uniformity
 from unlabel.losses.info_nce import info_nce, nt_xent
+from unlabel.losses.inva_spread import inva_spread
 from unlabel.losses.masked import masked_mse
 from unlabel.losses.nce import nce
 from unlabel.losses.pairs import drlim, mined_triplets, n_pair, pairwise, triplet
 from unlabel.losses.patchnce import patch_nce
-from unlabel.losses.regression import cosine_regression
+from unlabel.losses.regression import cosine_regression, negative_cosine
 from unlabel.losses.sinkhorn import sinkhorn
 from unlabel.losses.soft_cross_entropy import soft_cross_entropy, swapped_cross_entropy
 from unlabel.losses.two_views import (
@@ -23,6 +25,7 @@ __all__ = [
     "align_uniform",
     "alignment",
     "cosine_regression",
+    "cross_correlation",
     "dcl",
     "dclw",
     "debiased",
@@ -31,10 +34,12 @@ __all__ = [
     "hard_contrastive",
     "hard_negatives",
     "info_nce",
+    "inva_spread",
     "masked_mse",
     "mined_triplets",
     "n_pair",
     "nce",
+    "negative_cosine",
     "nt_xent",
     "pairwise",
     "patch_nce",
