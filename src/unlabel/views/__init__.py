@@ -2,6 +2,7 @@
 
 from unlabel.views.batch import Batch
 from unlabel.views.batched import prepare_renderer, render_batch
+from unlabel.views.differences import DIFFERENCES, differences
 from unlabel.views.named import NAMES, evaluation, named
 from unlabel.views.recipe import IMAGENET_MEAN, IMAGENET_STD, RandomMask, Recipe, View
 from unlabel.views.render import render
@@ -9,6 +10,7 @@ from unlabel.views.rgb import as_rgb
 from unlabel.views.sample import RECORD, boxes, least_sizes, rescaled, sample, sample_all, sample_masks
 
 __all__ = [
+    "DIFFERENCES",
     "IMAGENET_MEAN",
     "IMAGENET_STD",
     "NAMES",
@@ -19,6 +21,7 @@ __all__ = [
     "View",
     "as_rgb",
     "boxes",
+    "differences",
     "evaluation",
     "least_sizes",
     "named",
