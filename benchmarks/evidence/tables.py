@@ -73,7 +73,7 @@ def methods() -> str:
     head = ["name", "method", "family", "year", "paper"]
     return markdown(head, [
         [f"`{entry.name}`", entry.title, entry.family, str(entry.year),
-         f"[{entry.paper}](https://arxiv.org/abs/{entry.paper})"]
+         f"[{entry.paper}]({entry.address})" if entry.paper else "none"]
         for entry in catalogue.entries()
     ])  # fmt: skip
 

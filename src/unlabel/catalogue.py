@@ -14,7 +14,8 @@ from unlabel.recipes import recipes
 class Entry:
     """One method.
 
-    text: the module's docstring (paper, algorithm, data flow, symbols, departures); hyper, plan: defaults by name;
+    paper: its arXiv identifier, "" where there is none; text: the module's docstring (paper or source, algorithm, data
+    flow, symbols, departures); hyper, plan: defaults by name;
     recipes: by name, what each is for and its values.
     """
 
@@ -27,6 +28,11 @@ class Entry:
     hyper: dict[str, Any]
     plan: dict[str, Any]
     recipes: dict[str, tuple[str, dict[str, Any]]]
+
+    @property
+    def address(self) -> str:
+        """Of the paper; "" where there is none."""
+        return f"https://arxiv.org/abs/{self.paper}" if self.paper else ""
 
 
 def entry(name: str) -> Entry:

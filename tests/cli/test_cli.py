@@ -94,6 +94,13 @@ def test_methods_and_explain(run: Run) -> None:
         assert word in told
 
 
+def test_a_system_without_a_paper_says_so(run: Run) -> None:
+    (row,) = [line for line in run("methods").stdout.splitlines() if "byol_two_losses" in line]
+    assert "none" in row
+    told = run("explain", "byol_two_losses").stdout
+    assert "no paper" in told and "Source" in told and "arxiv.org" not in told
+
+
 def test_scan_counts(run: Run, shared_data) -> None:
     done = run("scan", str(shared_data("hostile")))
     assert done.returncode == 0

@@ -3,7 +3,14 @@ import math
 import pytest
 import torch
 
-from unlabel.diagnostics import dimensions_for, effective_rank, rank_of, singular_values
+from unlabel.diagnostics import (
+    covariance_spectrum,
+    dimensions_for,
+    directions_above,
+    effective_rank,
+    rank_of,
+    singular_values,
+)
 
 
 def test_squares_are_the_eigenvalues_of_the_covariance():
@@ -79,3 +86,24 @@ def test_what_is_not_finite_is_said_not_raised():
     x[3, 2] = torch.inf
     assert singular_values(x).isnan().all()
     assert math.isnan(effective_rank(x))
+
+
+@pytest.mark.parametrize("normalise", [True, False])
+def test_covariance_spectrum_is_that_of_the_covariance(normalise):
+    x = torch.randn(60, 7, dtype=torch.float64) @ torch.randn(7, 7, dtype=torch.float64) + 3
+    z = torch.nn.functional.normalize(x, dim=1) if normalise else x
+    expected = torch.linalg.eigvalsh(torch.cov(z.T)).flip(0)
+    torch.testing.assert_close(covariance_spectrum(x, normalise=normalise), expected, rtol=1e-9, atol=1e-14)
+
+
+def test_directions_above_counts_against_the_largest():
+    values = torch.tensor([2.0, 1.0, 1e-5, 1e-7, 0.0], dtype=torch.float64)
+    assert [directions_above(values, share) for share in (0.9, 1e-3, 1e-6, 1e-9)] == [1, 2, 3, 4]
+    assert directions_above(torch.zeros(3)) == directions_above(torch.full((3,), torch.nan)) == 0
+    assert directions_above(torch.zeros(0)) == 0
+
+
+def test_one_direction_and_an_even_cloud_are_counted():
+    line = torch.randn(30, 1, dtype=torch.float64) * torch.randn(1, 10, dtype=torch.float64)
+    assert directions_above(covariance_spectrum(line)) == 1
+    assert directions_above(covariance_spectrum(torch.randn(200, 10, dtype=torch.float64))) == 10

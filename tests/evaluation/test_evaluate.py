@@ -140,3 +140,16 @@ def test_it_repeats_itself_draws_from_nobody_and_tells_of_progress():
     assert torch.equal(before, torch.get_rng_state())
     assert one == run()
     assert {"queries", "memory", "factors"} <= {what for what, _ in told} and all(0 <= share <= 1 for _, share in told)
+
+
+def test_what_the_loss_compared_is_measured_beside_the_representation():
+    from unlabel.diagnostics import singular_values
+    from unlabel.evaluation.features import extract
+
+    found = run(project=lambda h: h[:, :2])["projection"]
+    z = extract(colour, Bars(45, seed=1), VIEW).vectors[:, :2]
+    expected = measure(z)
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
+    assert found["spectrum"] == pytest.approx(singular_values(z).tolist())
+    assert run()["projection"] is run(project=lambda h: h)["projection"] is None
+    assert run(project=lambda h: h * math.nan)["projection"] is None

@@ -22,6 +22,7 @@ IMAGES = 64
 SMALLER = {
     "projector_width": 32,
     "projector_dim": 16,
+    "predictor_width": 16,
     "head_width": 32,
     "bottleneck": 16,
     "prototypes": 32,

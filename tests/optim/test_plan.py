@@ -111,3 +111,19 @@ def test_options_of_the_plan_reach_the_optimiser(name: str) -> None:
         mine.step(), torchs.step()
     torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-14)
     assert not torch.equal(ours, p)
+
+
+def test_vectors_may_have_a_rate_of_their_own() -> None:
+    plan = Plan(lr=0.5, lr_per=None, lr_vectors=0.1)
+    decayed, rest = make_optimiser(network().named_parameters(), plan, 256).param_groups
+    assert decayed["lr"] == 0.5 and rest["lr"] == pytest.approx(0.05)
+    assert "`lr_vectors` is -1" in Plan(lr_vectors=-1).faults()[0]
+
+
+def test_parameters_may_be_marked_to_keep_their_rate() -> None:
+    model = network()
+    groups = make_optimiser(model.named_parameters(), Plan(), 256, steady=("3.",)).param_groups
+    marks = [(group["decayed"], group["steady"], len(group["params"])) for group in groups]
+    assert marks == [(True, False, 1), (False, False, 3), (True, True, 1), (False, True, 1)]
+    assert groups[2]["params"] == [model[3].weight]
+    assert not any(group["steady"] for group in make_optimiser(model.named_parameters(), Plan(), 256).param_groups)

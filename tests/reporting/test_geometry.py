@@ -31,3 +31,15 @@ def test_path_of_alignment_and_uniformity(tmp_path: Path) -> None:
     assert chart.data[0]["y"].tolist() == [reading["alignment"] for reading in readings]
     write_metrics(tmp_path, [line for line in lines if "loss" in line])
     assert geometry(read_run(tmp_path)) is None
+
+
+def test_spectrum_beside_that_of_the_embedding_in_the_loss() -> None:
+    projection = {"spectrum": [0.1, 1.0], "effective_rank": 1.4}
+    chart = spectrum({"spectrum": [4.0, 2.0, 1.0], "effective_rank": 2.6, "projection": projection})
+    assert chart is not None
+    assert [trace["y"].tolist() for trace in chart.data] == [[1.0, 0.5, 0.25], [1.0, 0.1]]
+    assert [words for words, _, _ in chart.legend] == ["representation", "embedding in the loss"]
+    assert "effective rank 1.40" in chart.alt
+    for nothing in (None, {}, "damaged", {"spectrum": [0.0]}):
+        alone = spectrum({"spectrum": [4.0, 2.0, 1.0], "projection": nothing})
+        assert alone is not None and len(alone.data) == 1 and not alone.legend

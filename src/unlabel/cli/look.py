@@ -14,7 +14,7 @@ def methods() -> None:
 
     table = Table("name", "title", "family", "year", "arXiv")
     for entry in catalogue.entries():
-        table.add_row(f"[bold]{entry.name}[/]", entry.title, entry.family, str(entry.year), entry.paper)
+        table.add_row(f"[bold]{entry.name}[/]", entry.title, entry.family, str(entry.year), entry.paper or "none")
     OUT.print(table)
     OUT.print("`unlabel explain NAME` shows one of them: equation, symbols, data flow, defaults.", highlight=False)
 
@@ -27,13 +27,13 @@ def explain(method: str) -> None:
 
     entry = catalogue.entry(method)
     OUT.print(
-        f"[bold]{entry.title}[/] ({entry.year}), {entry.family}, https://arxiv.org/abs/{entry.paper}\n",
+        f"[bold]{entry.title}[/] ({entry.year}), {entry.family}, {entry.address or 'no paper'}\n",
         highlight=False,
     )
     OUT.print(entry.text, highlight=False, markup=False)
     for title, rows in (
         ("hyperparameters of the method", entry.hyper),
-        ("optimisation (the paper's)", entry.plan),
+        ("optimisation (the paper's)" if entry.paper else "optimisation", entry.plan),
     ):
         table = Table("option", "default", title=title, title_justify="left")
         for name, value in rows.items():

@@ -1,7 +1,8 @@
 """What is happening inside? Numbers that need no labels, and a verdict in words.
 
 spread       feature_std, mean_cosine: do different images get different embeddings?
-spectrum     singular_values, effective_rank, dimensions_for: how many directions are used?
+spectrum     singular_values, covariance_spectrum, effective_rank, dimensions_for, directions_above: how many directions
+             are used?
 hypersphere  alignment, uniformity: do views agree, do images fill the sphere?
 measure      all of them at once
 verdict      what the numbers of a run amount to
@@ -9,7 +10,14 @@ verdict      what the numbers of a run amount to
 
 from unlabel.diagnostics.hypersphere import alignment, uniformity
 from unlabel.diagnostics.measure import measure
-from unlabel.diagnostics.spectrum import dimensions_for, effective_rank, rank_of, singular_values
+from unlabel.diagnostics.spectrum import (
+    covariance_spectrum,
+    dimensions_for,
+    directions_above,
+    effective_rank,
+    rank_of,
+    singular_values,
+)
 from unlabel.diagnostics.spread import feature_std, healthy_std, mean_cosine
 from unlabel.diagnostics.verdict import STATES, Verdict, verdict
 
@@ -17,7 +25,9 @@ __all__ = [
     "STATES",
     "Verdict",
     "alignment",
+    "covariance_spectrum",
     "dimensions_for",
+    "directions_above",
     "effective_rank",
     "feature_std",
     "healthy_std",

@@ -30,6 +30,28 @@ def singular_values(x: Float[Tensor, "n d"], *, normalise: bool = True) -> Float
     return torch.where(values > 1e-12 * z.norm(dim=1).max(), values, 0.0)
 
 
+def covariance_spectrum(x: Float[Tensor, "n d"], *, normalise: bool = True) -> Float[Tensor, "k"]:
+    """The eigenvalues of the embeddings' covariance, largest first: C = 1/(n - 1) sum_i (z_i - mean)(z_i - mean)'.
+
+    x          [n, D] embeddings of n >= 2 different images: representations or what the loss compared. Spectra compare
+               where n is the same, taken in evaluation mode
+    normalise  whether rows are scaled to length one first, z_i = x_i / |x_i|
+
+    Returns [min(n, D)] float64, the squares of `singular_values`. Where many fall by orders of magnitude, embeddings
+    fill a part of the dimensions only (dimensional collapse); `directions_above` counts those that are left.
+    Jing, Vincent, LeCun and Tian, ICLR 2022, arXiv 2110.09348, section 3.
+    """
+    return singular_values(x, normalise=normalise).square()
+
+
+def directions_above(values: Float[Tensor, "k"], share: float = 1e-6) -> int:
+    """How many values of a spectrum are above this share of the largest; 0 where all are zero or NaN.
+
+    values  [K] of `covariance_spectrum` or `singular_values`; a share of 1e-6 of the former is 1e-3 of the latter
+    """
+    return int((values > share * values.max()).sum()) if len(values) else 0
+
+
 def effective_rank(x: Float[Tensor, "n d"]) -> float:
     """RankMe: how many directions the embeddings use, exp(-sum_k p_k log p_k) with p_k = s_k / sum_j s_j.
 

@@ -31,10 +31,10 @@ SHOWN = 2_000  # rows of embeddings.parquet that an evaluation writes
 
 
 def first_batch(job: Job, method: Method, sources: Sources) -> Batch:
-    """The first eight images' views of the first update: what the method saw."""
+    """The first images' views of the first update: what the method saw."""
     batches = loader(job, method, sources.training, 0, 1)
     try:
-        return batches.batch(0).rows(slice(0, 8))
+        return batches.batch(0).rows(slice(0, method.pictured))
     finally:
         batches.close()
 
@@ -75,6 +75,7 @@ def assess(
         sources.queries,
         view=view,
         untrained=_untrained(job, method),
+        project=method.project,
         device=device,
         protocol=protocol,
         progress=progress,

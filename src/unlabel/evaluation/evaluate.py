@@ -20,6 +20,7 @@ from unlabel.evaluation.protocol import Protocol, balanced
 from unlabel.views import View
 
 PAIRS = 1_000  # images whose two views measure the alignment
+PROJECTED = 256  # representations that go through a projector at once
 
 Progress = Callable[[str, float], None]
 """Is told what is being done, and the share of it that is done."""
@@ -32,6 +33,7 @@ def evaluate(
     *,
     view: View,
     untrained: Callable[[], nn.Module] | None,
+    project: Callable[[torch.Tensor], torch.Tensor] | None = None,
     device: torch.device | str = "cpu",
     protocol: Protocol,
     progress: Progress | None = None,
@@ -44,13 +46,15 @@ def evaluate(
     test_source    the queries: other images (a `Subset` of the same collection where it has no test split)
     view           the deterministic view of both
     untrained      makes the control, the same network with weights from torch's generator; None leaves it out
+    project        representations [b, D] on `device` -> what the loss compared, [b, d]; None: the same
     protocol       all choices; the counts of images in it are limits
     threads        that decode and render
 
     Returns plain values for JSON: {"protocol", "classes", "knn": {"run", "random", "pixels"} in %, "linear": {the same
     three: {"top1", "top5"} in %}, "factors": {name: {the same three, "kind", "chance", "word"}}, "spectrum",
     "effective_rank", "dimensions" (D), "dimensions_99", "images", "std", "mean_cosine", "uniformity", "alignment",
-    "untrained": {the same shape of the random weights}, "non_finite" (embeddings), "skipped" (images), "translation":
+    "untrained": {the same shape of the random weights}, "projection": {the same shape and "spectrum" of what the
+    loss compared; None where that is the representation}, "non_finite" (embeddings), "skipped" (images), "translation":
     None}. The shape of the embeddings is that of the queries. Accuracies are None without labels of two classes,
     factors where the source knows none, both where the queries are the memory itself; everything measured is None
     where an embedding is not finite.
@@ -111,6 +115,7 @@ def evaluate(
         "uniformity": None,
         "alignment": None,
         "untrained": None,
+        "projection": None,
         "non_finite": broken,
         "skipped": skipped,
         "translation": None,
@@ -125,11 +130,23 @@ def evaluate(
         result["spectrum"] = spectrum.tolist()
         if "random" in queries:
             result["untrained"] = _plain(measure(queries["random"].vectors))
+        if project is not None:
+            result["projection"] = _projection(project, run.vectors, device)
     if labelled:
         result |= _accuracies(queries, memory, protocol, device, tell)
     if factored:
         result["factors"] = _factors(train_source, test_source, queries, memory, protocol, device, tell)
     return result
+
+
+def _projection(project: Embed, h: torch.Tensor, device: torch.device | str) -> dict[str, Any] | None:
+    """The shape and spectrum of what the loss compares, beside which those of the representation can be read."""
+    with torch.inference_mode():
+        z = torch.cat([project(part.to(device)).float().cpu() for part in h.split(PROJECTED)])
+    if (z.shape == h.shape and torch.equal(z, h)) or not torch.isfinite(z).all():
+        return None
+    spectrum = singular_values(z)
+    return {**_plain(measure(z, spectrum=spectrum)), "spectrum": spectrum.tolist()}
 
 
 def _accuracies(

@@ -1,9 +1,11 @@
 """Losses: tensors in, a scalar out. No state, no parameters, no process group."""
 
+from unlabel.losses.cross_correlation import cross_correlation
 from unlabel.losses.cross_view import core_view, cross_view, full_graph
 from unlabel.losses.hypersphere import align_uniform, alignment, uniformity
 from unlabel.losses.info_nce import info_nce, nt_xent
 from unlabel.losses.instances import instance_discrimination
+from unlabel.losses.inva_spread import inva_spread
 from unlabel.losses.keys import key_info_nce, queue_info_nce, weak_to_strong
 from unlabel.losses.local_nce import local_nce
 from unlabel.losses.masked import masked_mse
@@ -11,7 +13,7 @@ from unlabel.losses.nce import nce
 from unlabel.losses.pairs import drlim, mined_triplets, n_pair, pairwise, triplet
 from unlabel.losses.patchnce import patch_nce
 from unlabel.losses.pixels import pixel_consistency, pixel_nce
-from unlabel.losses.regression import cosine_regression
+from unlabel.losses.regression import cosine_regression, negative_cosine
 from unlabel.losses.sinkhorn import sinkhorn
 from unlabel.losses.soft_cross_entropy import soft_cross_entropy, swapped_cross_entropy
 from unlabel.losses.two_views import (
@@ -29,6 +31,7 @@ __all__ = [
     "alignment",
     "core_view",
     "cosine_regression",
+    "cross_correlation",
     "cross_view",
     "dcl",
     "dclw",
@@ -40,12 +43,14 @@ __all__ = [
     "hard_negatives",
     "info_nce",
     "instance_discrimination",
+    "inva_spread",
     "key_info_nce",
     "local_nce",
     "masked_mse",
     "mined_triplets",
     "n_pair",
     "nce",
+    "negative_cosine",
     "nt_xent",
     "pairwise",
     "patch_nce",

@@ -23,10 +23,14 @@ from unlabel.views import Batch, Recipe
 
 @dataclass(frozen=True)
 class Player:
-    """One owner of an optimiser: a name and the parameters, by name, that it moves."""
+    """One owner of an optimiser: a name and the parameters, by name, that it moves.
+
+    steady: beginnings of the names of those whose learning rate stays at its peak, whatever the schedule.
+    """
 
     name: str
     parameters: list[tuple[str, nn.Parameter]]
+    steady: tuple[str, ...] = ()
 
 
 @runtime_checkable
@@ -52,7 +56,7 @@ class Diverged(Exception):
 
 
 class Method(pl.LightningModule, ABC):
-    """One self-supervised learning system. Subclasses are final, one per file, and cite their paper.
+    """One self-supervised learning system. Subclasses are final, one per file, and cite their paper or source.
 
     The constructor of a subclass takes the backbone and keyword-only hyperparameters with the paper's values
     as defaults; these are the method's options on the command line.
@@ -61,12 +65,14 @@ class Method(pl.LightningModule, ABC):
     title: ClassVar[str]
     family: ClassVar[Literal["joint-embedding", "masked", "pretext", "generative", "translation"]]
     paper: ClassVar[str]
-    """arXiv identifier."""
+    """arXiv identifier; "" for a system without a paper, whose docstring then has a section `Source` instead."""
     year: ClassVar[int]
     pool: ClassVar[Literal["default", "mean"]] = "default"
     """How a ViT makes its one vector: the class token, or the mean of its patch tokens."""
     view_range: ClassVar[tuple[int, int]] = (2, 2)
     """How many views of an image the loss takes, at least and at most."""
+    pictured: ClassVar[int] = 8
+    """How many images `picture` is given, at most."""
     host: ClassVar[Literal["any", "vit"]] = "any"
     """Which backbones the method can train."""
     limits: ClassVar[dict[str, tuple[float, float]]] = {}
@@ -122,6 +128,13 @@ class Method(pl.LightningModule, ABC):
         """The network that is worth keeping; heads, and for some methods students, are thrown away."""
         return self.get_submodule("backbone")
 
+    def project(self, h: Tensor) -> Tensor:
+        """What the loss compares: representations [B, D], as `embed` makes them, -> embeddings [B, d].
+
+        Without a projector they are the representations themselves.
+        """
+        return h
+
     def before_update(self) -> None:
         """Gradients are ready and the optimiser has not moved yet: the place to cancel or clip some of them."""
         return
@@ -170,19 +183,22 @@ class Method(pl.LightningModule, ABC):
     def set_rates(self, optimisers: list[Optimizer]) -> None:
         """Put this moment's learning rate and weight decay into the optimisers."""
         now = curves.middle(self.updates, self.total_updates)
+        peak = self.plan.peak(self.plan.batch_size)
         rate = self.plan.rate(now, self.plan.batch_size)
         decay = self.plan.decay(now)
         for optimiser in optimisers:
             for group in optimiser.param_groups:
-                group["lr"] = rate
+                group["lr"] = peak if group["steady"] else rate
                 if group["decayed"]:
                     group["weight_decay"] = decay
+                else:
+                    group["lr"] *= self.plan.lr_vectors
 
     # ---------------------------------------------------------------- Lightning's hooks
 
     def configure_optimizers(self) -> list[Optimizer]:
         """One optimiser for each player, as the plan says."""
-        return [make_optimiser(p.parameters, self.plan, self.plan.batch_size) for p in self.players()]
+        return [make_optimiser(p.parameters, self.plan, self.plan.batch_size, p.steady) for p in self.players()]
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Schedules move before each step, so that they depend on nothing but progress."""

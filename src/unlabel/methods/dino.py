@@ -178,6 +178,10 @@ class DINO(Method):
         ema_update(self.teacher, self._student(), momentum)
         self.centre.move()
 
+    def project(self, h: Tensor) -> Tensor:
+        """The teacher's vector whose direction is compared with the prototypes: [B, bottleneck]."""
+        return self.teacher.get_submodule("head.mlp")(h)
+
     def _student(self) -> nn.ModuleDict:
         """What the teacher is a copy of."""
         return nn.ModuleDict({"backbone": self.backbone, "head": self.head})

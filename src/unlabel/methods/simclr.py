@@ -28,8 +28,8 @@ Symbols
 
 Other objectives of the same views
     objective = dcl, dclw, flat_nce, debiased, hard_negatives, hard, simple, align_uniform, drlim, triplet, n_pair; each
-    is explained where it is defined (`unlabel.losses`), and so are tau_plus, beta, sigma, alpha, t, margin and mining,
-    which are theirs; none is the objective's own default.
+    is explained where it is defined (`unlabel.losses`), and so are tau_plus, beta, sigma, alpha, t, align_weight,
+    uniform_weight, margin and mining, which are theirs; none is the objective's own default.
 
 Departures
     The projector ends in a bias-free linear layer followed by batch norm without offset, as the authors'
@@ -82,13 +82,15 @@ class SimCLR(Method):
         sigma: float | None = None,
         alpha: float | None = None,
         t: float | None = None,
+        align_weight: float | None = None,
+        uniform_weight: float | None = None,
         margin: float | None = None,
         mining: Mining | None = None,
     ) -> None:
         super().__init__()
         self.temperature = temperature
-        own = {"tau_plus": tau_plus, "beta": beta, "sigma": sigma, "alpha": alpha, "t": t, "margin": margin,
-               "mining": mining}  # fmt: skip
+        own = {"tau_plus": tau_plus, "beta": beta, "sigma": sigma, "alpha": alpha, "t": t, "align_weight": align_weight,
+               "uniform_weight": uniform_weight, "margin": margin, "mining": mining}  # fmt: skip
         try:
             self.objective = by_name(objective, temperature=temperature, **own)
         except ValueError as problem:
@@ -107,3 +109,7 @@ class SimCLR(Method):
         z1, z2, *small = (gather(view) for view in z.chunk(len(batch.views)))  # [B, d] each
         parts = [self.objective(z1, z2), *(self.objective(z1, z2, small=w) for w in small)]
         return torch.stack(parts).mean()
+
+    def project(self, h: Tensor) -> Tensor:
+        """The embedding z."""
+        return self.projector(h)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import nn
@@ -22,6 +22,7 @@ class Plan:
     optimiser            "sgd", "lars", "adam" or "adamw"
     lr, lr_per           the peak rate, for `lr_per` images of the whole batch and in proportion to it (arXiv
                          1706.02677); `lr_per=None` does not scale it
+    lr_vectors           the rate of gains, biases and other vectors, as a fraction of that of matrices and filters
     weight_decay(_end)   decay of the weights; with an end it moves there along half a cosine
     momentum, nesterov   of sgd and lars (nesterov: sgd only)
     betas                of adam and adamw
@@ -34,6 +35,7 @@ class Plan:
     optimiser: Optimiser = "sgd"
     lr: float = 0.03
     lr_per: int | None = 256
+    lr_vectors: float = 1.0
     weight_decay: float = 0.0
     weight_decay_end: float | None = None
     momentum: float = 0.9
@@ -87,6 +89,7 @@ class Plan:
         ranges = [
             ("lr", self.lr, self.lr > 0, "above 0"),
             ("lr_per", self.lr_per, self.lr_per is None or self.lr_per > 0, "above 0, or None"),
+            ("lr_vectors", self.lr_vectors, self.lr_vectors >= 0, "0 or more"),
             ("weight_decay", self.weight_decay, self.weight_decay >= 0, "0 or more"),
             (
                 "weight_decay_end",
@@ -111,32 +114,32 @@ class Plan:
 
 
 def make_optimiser(
-    named_parameters: Iterable[tuple[str, nn.Parameter]], plan: Plan, batch_size: int
+    named_parameters: Iterable[tuple[str, nn.Parameter]], plan: Plan, batch_size: int, steady: tuple[str, ...] = ()
 ) -> torch.optim.Optimizer:
-    """The plan's optimiser over these parameters, in two groups: `decayed` and not.
+    """The plan's optimiser over these parameters, in groups: `decayed` or not, `steady` or not.
 
     Matrices and filters (two dimensions and more) are decayed; gains, biases and other vectors are neither
-    decayed nor, under lars, rescaled. Each group carries `decayed: bool`, by which schedules find it. The
-    rate starts at the plan's peak: whoever trains sets it before each update.
+    decayed nor, under lars, rescaled, and `lr_vectors` is for them. Parameters whose names begin with one of
+    `steady` keep their peak rate. Each group carries both marks, by which schedules find it. Rates start at
+    the plan's peak: whoever trains sets them before each update.
 
     Raises Fault where there is nothing to train.
     """
-    parameters = [p for _, p in named_parameters if p.requires_grad]
-    if not parameters:
+    named = [(name, p) for name, p in named_parameters if p.requires_grad]
+    if not named:
         raise Fault("there is nothing to train: no parameter takes a gradient")
-    split = {
-        True: [p for p in parameters if p.ndim > 1],
-        False: [p for p in parameters if p.ndim <= 1],
-    }
-    groups = [
-        {"params": chosen, "weight_decay": plan.weight_decay if decayed else 0.0, "decayed": decayed}
-        for decayed, chosen in split.items()
-        if chosen
-    ]
     lr = plan.peak(batch_size)
+    groups: list[dict[str, Any]] = []
+    for still, decayed in ((False, True), (False, False), (True, True), (True, False)):
+        chosen = [p for name, p in named if (p.ndim > 1) == decayed and name.startswith(steady) == still]
+        if chosen:
+            groups.append({
+                "params": chosen, "decayed": decayed, "steady": still,
+                "lr": lr if decayed else lr * plan.lr_vectors, "weight_decay": plan.weight_decay if decayed else 0.0,
+            })  # fmt: skip
     # Fused steps on the CPU are several times faster. On accelerators torch's default (foreach) is as fast,
     # and it leaves fp16 gradients to be unscaled before `before_update` sees them, which fused steps do not.
-    fused = all(p.device.type == "cpu" and p.is_floating_point() for p in parameters) or None
+    fused = all(p.device.type == "cpu" and p.is_floating_point() for _, p in named) or None
     match plan.optimiser:
         case "sgd":
             return torch.optim.SGD(groups, lr, momentum=plan.momentum, nesterov=plan.nesterov, fused=fused)

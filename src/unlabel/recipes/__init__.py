@@ -29,7 +29,7 @@ def recipes(method: str) -> Mapping[str, Callable[[], dict[str, Any]]]:
 
 
 def paper() -> dict[str, Any]:
-    """The paper's own values: made for ImageNet and many GPUs unless the paper says otherwise."""
+    """The method's own values (its paper's, if it has one): for ImageNet and many GPUs unless that says otherwise."""
     return {}
 
 

@@ -11,32 +11,39 @@ from unlabel.reporting.words import finite, number
 
 
 def spectrum(evaluation: dict[str, Any]) -> Chart | None:
-    """Singular values relative to the largest, on a logarithmic axis; None where there are none above zero."""
-    values = np.array([v for v in map(finite, evaluation.get("spectrum") or []) if v is not None], dtype=np.float64)
-    if not len(values) or values.max() <= 0:
+    """Singular values relative to the largest, on a logarithmic axis; None where there are none above zero.
+
+    Of the representation, and of what the loss compared where that is something else.
+    """
+    values = _relative(evaluation.get("spectrum"))
+    if values is None:
         return None
-    values = np.sort(values)[::-1] / values.max()
-    index = np.arange(1, len(values) + 1)
-    alive = values > 1e-9  # rounding errors lie below
-    x, y = thin(index[alive].astype(np.float64), values[alive])
-    trace = {
-        "type": "scatter",
-        "mode": "lines+markers" if len(x) <= 40 else "lines",
-        "name": "singular value",
-        "x": x,
-        "y": y,
-        "line": {"color": RUN, "width": 2},
-        "hovertemplate": "%{y:.3~g}",
-    }
-    lowest = float(np.floor(np.log10(y.min()))) if len(y) else -1.0
+    projection = evaluation.get("projection")
+    projection = projection if isinstance(projection, dict) else {}
+    projected = _relative(projection.get("spectrum"))
+    lines = [("singular value", values, RUN)]
+    if projected is not None:
+        lines = [("representation", values, RUN), ("embedding in the loss", projected, INK)]
+    data = [_spectrum_line(*line) for line in lines]
+    lowest = min(float(np.floor(np.log10(trace["y"].min()))) for trace in data)
     frame = layout(
-        axis("direction, strongest first", span=(0, len(values) + 1)),
+        axis("direction, strongest first", span=(0, max(len(line) for _, line, _ in lines) + 1)),
         axis("relative singular value", log=True, span=(min(lowest, -1.0), 0.1)),
     )
     rank = finite(evaluation.get("effective_rank"))
     caption = (
         "A slowly falling line means many directions carry information; a cliff means the rest of the space is unused."
     )
+    alt = (
+        f"{len(values)} singular values of the embeddings, falling from 1 to {number(float(values[-1]))} of the "
+        f"largest; effective rank {number(rank)}."
+    )
+    if projected is not None:
+        caption += " What the loss compares may lose directions that the representation, in front of the head, keeps."
+        alt += (
+            f" {len(projected)} of what the loss compared, falling to {number(float(projected[-1]))}; effective rank "
+            f"{number(finite(projection.get('effective_rank')))}."
+        )
     if rank is not None:
         right = rank > 0.6 * len(values)  # keep the words inside the frame
         frame["shapes"] = [
@@ -62,15 +69,28 @@ def spectrum(evaluation: dict[str, Any]) -> Chart | None:
                 "font": {"color": INK},
             }
         ]
-    return Chart(
-        "spectrum",
-        "Singular values",
-        caption,
-        f"{len(values)} singular values of the embeddings, falling from 1 to {number(float(values[-1]))} of the "
-        f"largest; effective rank {number(rank)}.",
-        [trace],
-        frame,
-    )
+    legend = [(name, colour, "line") for name, _, colour in lines] if projected is not None else []
+    return Chart("spectrum", "Singular values", caption, alt, data, frame, legend=legend)
+
+
+def _relative(found: Any) -> np.ndarray | None:
+    """Values over the largest of them, largest first; None where there are none above zero."""
+    values = np.array([v for v in map(finite, found or []) if v is not None], dtype=np.float64)
+    return np.sort(values)[::-1] / values.max() if len(values) and values.max() > 0 else None
+
+
+def _spectrum_line(name: str, values: np.ndarray, colour: str) -> dict[str, Any]:
+    alive = values > 1e-9  # rounding errors lie below
+    x, y = thin(np.arange(1.0, len(values) + 1)[alive], values[alive])
+    return {
+        "type": "scatter",
+        "mode": "lines+markers" if len(x) <= 40 else "lines",
+        "name": name,
+        "x": x,
+        "y": y,
+        "line": {"color": colour, "width": 2},
+        "hovertemplate": "%{y:.3~g}",
+    }
 
 
 def geometry(run: RunFiles) -> Chart | None:

@@ -29,6 +29,11 @@ _TITLES = {
         "A place of one view, the same place in another view, and the places of the first that it listens to.",
     ),
     "translations": ("Translations", "Images of the first collection beside their translation into the second."),
+    "correlations": (
+        "Cross-correlation of two views",
+        "Dimension i of one view with dimension j of the other, the first 128 of each: blue is 1, white 0, red -1. "
+        "Nothing but the diagonal should be blue.",
+    ),
 }
 
 

@@ -2,6 +2,7 @@
 
 from unlabel.views.batch import Batch
 from unlabel.views.batched import prepare_renderer, render_batch
+from unlabel.views.differences import DIFFERENCES, differences
 from unlabel.views.geometry import Bins, bins, same_places
 from unlabel.views.lit import lit
 from unlabel.views.named import NAMES, evaluation, named
@@ -11,6 +12,7 @@ from unlabel.views.rgb import as_rgb
 from unlabel.views.sample import RECORD, boxes, least_sizes, rescaled, sample, sample_all, sample_masks
 
 __all__ = [
+    "DIFFERENCES",
     "IMAGENET_MEAN",
     "IMAGENET_STD",
     "LARGE",
@@ -24,6 +26,7 @@ __all__ = [
     "as_rgb",
     "bins",
     "boxes",
+    "differences",
     "evaluation",
     "least_sizes",
     "lit",

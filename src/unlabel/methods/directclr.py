@@ -1,0 +1,93 @@
+"""Understanding Dimensional Collapse in Contrastive Self-Supervised Learning (DirectCLR).
+
+Jing, Vincent, LeCun, Tian. ICLR 2022, arXiv 2110.09348.
+
+A projector keeps a contrastive loss from emptying most directions of the representation. So will a fixed slice of it:
+the loss sees the first channels alone, and the others learn through the residual connections below them.
+
+Algorithm
+    x1, x2   = two views of each image                          # [B, 3, S, S] each
+    r_v      = f(x_v)                                           # [B, D]
+    z_v      = n(r_v[:, :d0])                                   # [B, d0], n(a) = a / ||a||
+    l(a, b)  = mean_i [ -a_i . b_i / tau + log sum_j e^{a_i . b_j / tau} ]
+    L        = l(z1, z2) / 2 + l(z2, z1) / 2
+
+Flow
+    image ─┬─ view 1 ─ f ─ r1 ─ first d0 channels ─ z1 ─┐
+           └─ view 2 ─ f ─ r2 ─ first d0 channels ─ z2 ─┴─ InfoNCE across the views
+
+Symbols
+    f      backbone      the network that is kept; D its width, 2048 in the paper
+    d0     dimensions    D is SimCLR without a projector
+    tau    temperature
+
+    same_view_negatives  true: other images' embeddings of the anchor's own view are negatives too (NT-Xent)
+
+Departures
+    None that is known; the authors' code, unlike SimCLR, compares across the views only.
+"""
+
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor, nn
+
+from unlabel.distributed import gather
+from unlabel.errors import Fault
+from unlabel.losses import info_nce, nt_xent
+from unlabel.losses.unit import unit
+from unlabel.methods.base import Method
+from unlabel.optim import Plan
+from unlabel.views import Batch, Recipe, named
+
+
+@final
+class DirectCLR(Method):
+    """DirectCLR: a contrastive loss on a slice of the representation, without a projector."""
+
+    title = "DirectCLR"
+    family = "joint-embedding"
+    paper = "2110.09348"
+    year = 2021
+    limits: ClassVar = {"dimensions": (1, 65536), "temperature": (1e-3, 100.0)}
+    plan = Plan(
+        optimiser="lars", lr=4.8, lr_per=4096, weight_decay=1e-6, warmup=0.1, final_lr=1e-3, batch_size=4096, epochs=100
+    )
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        *,
+        dimensions: int = 360,
+        temperature: float = 0.1,
+        same_view_negatives: bool = False,
+    ) -> None:
+        super().__init__()
+        width: int = backbone.num_features  # type: ignore[assignment]
+        if dimensions > width:
+            raise Fault(
+                f"`dimensions` is {dimensions}, but the backbone's features have {width}: choose about a fifth of that"
+            )
+        self.dimensions = dimensions
+        self.temperature = temperature
+        self.same_view_negatives = same_view_negatives
+        self.backbone = backbone
+
+    def views(self, size: int) -> Recipe:
+        """BYOL's asymmetric pair."""
+        return named("byol", size)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """InfoNCE in both directions over all ranks' images; batch norm sees one view at a time."""
+        z1, z2 = (gather(self.project(self.backbone(view))) for view in batch.views)  # [B, d0] each
+        if self.same_view_negatives:
+            return nt_xent(z1, z2, temperature=self.temperature)
+        z1, z2 = unit(z1), unit(z2)
+        own = torch.arange(len(z1), device=z1.device)
+        there = info_nce(z1, z2, own, temperature=self.temperature).mean()
+        back = info_nce(z2, z1, own, temperature=self.temperature).mean()
+        return there / 2 + back / 2
+
+    def project(self, h: Tensor) -> Tensor:
+        """The channels that the loss sees."""
+        return h[:, : self.dimensions]

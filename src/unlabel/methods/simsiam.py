@@ -1,0 +1,106 @@
+"""Exploring Simple Siamese Representation Learning (SimSiam).
+
+Chen, He. CVPR 2021, arXiv 2011.10566.
+
+BYOL without a teacher: predict the other view's projection by the same network, and do not move that projection. No
+negatives, no second network, no large batch. The stopped gradient is what keeps it from collapsing.
+
+Algorithm
+    x1, x2   = two views of each image                 # [B, 3, S, S] each
+    z_v      = g(f(x_v))                               # [B, d]
+    p_v      = h(z_v)                                  # [B, d]
+    D(p, z)  = -mean_b  p / ||p|| . z / ||z||                            (eq. 1)
+    L        = D(p1, sg z2) / 2 + D(p2, sg z1) / 2     in [-1, 1]        (eq. 4; sg stops the gradient)
+
+Flow
+    image ─┬─ view 1 ─ f ─ g ─ z1 ─ h ─ p1 ──┐
+           └─ view 2 ─ f ─ g ─ z2 ─── sg ────┴─ negative cosine
+    and once more with the views exchanged
+
+Symbols
+    f    backbone         the network that is kept
+    g    projector        three layers, batch norm after each; the last without gain and offset
+    h    predictor        two layers with a bottleneck of predictor_width; predictor=false leaves it out
+    sg   stop_gradient    false lets z move too, and all collapses: L goes to -1
+    d    projector_dim
+
+    fix_predictor_lr      the predictor's learning rate stays at its peak while that of the rest decays: it should keep
+                          up with representations that still change
+
+Departures
+    Biases and gains are not decayed; the authors decay all parameters.
+    The last layer of g has no bias, where the authors' code has one that is frozen and that the batch norm cancels.
+"""
+
+from dataclasses import replace
+from typing import ClassVar, final
+
+from torch import Tensor, nn
+
+from unlabel.losses import negative_cosine
+from unlabel.methods.base import Method, Player
+from unlabel.nn.heads import mlp
+from unlabel.optim import Plan
+from unlabel.views import Batch, Recipe, named
+
+
+@final
+class SimSiam(Method):
+    """SimSiam: predict the other view of yourself, which stands still."""
+
+    title = "SimSiam"
+    family = "joint-embedding"
+    paper = "2011.10566"
+    year = 2020
+    limits: ClassVar = {
+        "projector_width": (1, 65536),
+        "projector_dim": (1, 65536),
+        "projector_layers": (1, 8),
+        "predictor_width": (1, 65536),
+    }
+    plan = Plan(optimiser="sgd", lr=0.05, weight_decay=1e-4, batch_size=512, epochs=100)
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        *,
+        projector_width: int = 2048,
+        projector_dim: int = 2048,
+        projector_layers: int = 3,
+        predictor_width: int = 512,
+        predictor: bool = True,
+        stop_gradient: bool = True,
+        fix_predictor_lr: bool = True,
+    ) -> None:
+        super().__init__()
+        self.stop_gradient = stop_gradient
+        self.fix_predictor_lr = fix_predictor_lr
+        self.backbone = backbone
+        width: int = backbone.num_features  # type: ignore[assignment]
+        self.projector = mlp(width, projector_width, projector_dim, layers=projector_layers, last_norm="plain")
+        self.predictor = (
+            mlp(projector_dim, predictor_width, projector_dim, last_norm=None, last_bias=True)
+            if predictor
+            else nn.Identity()
+        )
+
+    def views(self, size: int) -> Recipe:
+        """Two views of MoCo v2's distribution."""
+        return named("moco2", size)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Both directions of the prediction; each view goes through by itself, for batch norm to see one at a time."""
+        z1, z2 = (self.projector(self.backbone(view)) for view in batch.views)  # [B, d] each
+        p1, p2 = self.predictor(z1), self.predictor(z2)
+        if self.stop_gradient:
+            z1, z2 = z1.detach(), z2.detach()
+        return negative_cosine(p1, z2) / 2 + negative_cosine(p2, z1) / 2
+
+    def players(self) -> list[Player]:
+        """All parameters; those of the predictor may keep their learning rate."""
+        (everything,) = super().players()
+        return [replace(everything, steady=("predictor.",))] if self.fix_predictor_lr else [everything]
+
+    def project(self, h: Tensor) -> Tensor:
+        """The projection z."""
+        return self.projector(h)
