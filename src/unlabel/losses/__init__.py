@@ -3,6 +3,7 @@
 from unlabel.losses.hypersphere import align_uniform, alignment, uniformity
 from unlabel.losses.info_nce import info_nce, nt_xent
 from unlabel.losses.masked import masked_mse
+from unlabel.losses.matching import matching
 from unlabel.losses.nce import nce
 from unlabel.losses.pairs import drlim, mined_triplets, n_pair, pairwise, triplet
 from unlabel.losses.patchnce import patch_nce
@@ -32,6 +33,7 @@ __all__ = [
     "hard_negatives",
     "info_nce",
     "masked_mse",
+    "matching",
     "mined_triplets",
     "n_pair",
     "nce",

@@ -20,6 +20,7 @@ recipe of a size.
     mae              RRC 0.2-1, flip; 75 % of the patches masked                       He et al. 2022
     rotation         up to 64 px: reflect-pad by 1/8, crop, flip; else RRC, flip       Gidaris et al. 2018
     cut              resize to 286/256 of the size, crop, flip; one view per domain    Park et al. 2020
+    clip             RRC 0.9-1; one view, never mirrored                               Radford et al. 2021
     light            RRC 0.4-1, flip
     shapes           RRC 0.4-1, flip, grey 0.7, CJ(.4,.4,.4,.1) 0.8        for the built-in shapes
 """
@@ -122,6 +123,10 @@ def _cut(size: int) -> Recipe:
     return Recipe(views=(x, replace(x, source=1)))
 
 
+def _clip(size: int) -> Recipe:
+    return Recipe(views=(View(size=size, scale=(0.9, 1.0), flip=0.0, interpolation="bicubic"),))
+
+
 def _light(size: int) -> Recipe:
     return _twice(View(size=size, scale=(0.4, 1.0)))
 
@@ -163,6 +168,7 @@ _RECIPES: dict[str, Callable[[int], Recipe]] = {
     "mae": _mae,
     "rotation": _rotation,
     "cut": _cut,
+    "clip": _clip,
     "light": _light,
     "shapes": _shapes,
 }
