@@ -19,8 +19,10 @@ __all__ = [
     "pack",
     "pretrain",
     "report",
+    "retrieve",
     "translate",
     "verify_pack",
+    "zeroshot",
 ]
 
 if TYPE_CHECKING:
@@ -34,8 +36,10 @@ if TYPE_CHECKING:
         pack,
         pretrain,
         report,
+        retrieve,
         translate,
         verify_pack,
+        zeroshot,
     )
 
 

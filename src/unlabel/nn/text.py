@@ -6,7 +6,6 @@ Radford et al., Learning Transferable Visual Models From Natural Language Superv
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64
-from timm.layers import QuickGELU
 from torch import Tensor, nn
 
 PAD, START, END = 0, 1, 2
@@ -79,3 +78,11 @@ class Block(nn.Module):
         seen = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         x = x + self.out(seen.transpose(1, 2).flatten(2))
         return x + self.mlp(self.norm2(x))
+
+
+class QuickGELU(nn.Module):
+    """x sigmoid(1.702 x), the authors' GELU."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Of any shape, value by value."""
+        return x * torch.sigmoid(1.702 * x)
