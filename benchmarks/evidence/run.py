@@ -75,7 +75,9 @@ def record(name: str, chosen: dict[str, Any], folders: list[Path]) -> dict[str, 
         numbers = {key: evaluation.get(key) for key in ("knn", "linear", "translation", "effective_rank", "verdict")}
         length = {"updates": run["updates"], "epochs": run["updates"] / run["updates_per_epoch"]}
         if (folder / "towers.json").exists():
-            numbers["zeroshot"], numbers["retrieval"] = (asdict(ask(folder)) for ask in (unlabel.zeroshot, unlabel.retrieve))
+            numbers["zeroshot"], numbers["retrieval"] = (
+                asdict(ask(folder)) for ask in (unlabel.zeroshot, unlabel.retrieve)
+            )
         seeds.append({"seed": run["run"]["seed"], **length, "cost": run["cost"], **numbers})
     return {
         "method": name, "options": shown,

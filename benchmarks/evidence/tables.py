@@ -66,8 +66,8 @@ def translation(records: list[dict[str, Any]]) -> str:
 
 def texts(records: list[dict[str, Any]]) -> str:
     """Images named by their class and found by their text, beside guessing."""
-    head = ["method", "training", "seeds", "zero-shot top-1", "chance", "images by text: recall@1", "@5", "@10", "chance",
-            "texts by image: recall@1", "@5", "@10", "chance"]  # fmt: skip
+    head = ["method", "training", "seeds", "zero-shot top-1", "chance", "images by text: recall@1", "@5", "@10",
+            "chance", "texts by image: recall@1", "@5", "@10", "chance"]  # fmt: skip
     rows = []
     for record in records:
         seeds = record["seeds"]

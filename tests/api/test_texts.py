@@ -45,7 +45,9 @@ def captioned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_both_networks_and_the_tokeniser_are_kept_and_load_without_the_checkpoint(clip_run: Path, tmp_path: Path) -> None:
+def test_both_networks_and_the_tokeniser_are_kept_and_load_without_the_checkpoint(
+    clip_run: Path, tmp_path: Path
+) -> None:
     run = tmp_path / "run"
     shutil.copytree(clip_run, run)
     shutil.rmtree(run / "checkpoints")
@@ -117,7 +119,7 @@ def test_damaged_folders_are_faults(clip_run: Path, tmp_path: Path, damage: str)
         file.write_bytes(file.read_bytes()[:5000])
     else:
         (run / damage).unlink()
-    with pytest.raises(Fault, match="finish the run|missing, damaged|no tokeniser"):
+    with pytest.raises(Fault, match=r"finish the run|missing, damaged|no tokeniser"):
         unlabel.zeroshot(run)
 
 
@@ -139,7 +141,16 @@ def test_commands_print_numbers_beside_chance(clip_run, captioned, tmp_path, mon
     status, out, _ = command(monkeypatch, capsys, "zeroshot", str(clip_run))
     assert status == 0 and "chance" in out and "12.5" in out and "8 classes" in out
     (tmp_path / "names.txt").write_text("cross\nring\n")
-    words = ("--data", str(captioned), "--classes", str(tmp_path / "names.txt"), "--templates", "a {}", "--templates", "{}")
+    words = (
+        "--data",
+        str(captioned),
+        "--classes",
+        str(tmp_path / "names.txt"),
+        "--templates",
+        "a {}",
+        "--templates",
+        "{}",
+    )
     status, out, _ = command(monkeypatch, capsys, "zeroshot", str(clip_run), *words)
     assert status == 0 and "2 classes" in out and "top-5" not in out
     status, out, _ = command(monkeypatch, capsys, "retrieve", str(clip_run))

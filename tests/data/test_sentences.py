@@ -17,7 +17,7 @@ def test_every_picture_has_three_that_agree():
         shape = CLASSES[source.labels[i]]
         words = whole.split()
         assert words[3] == shape and words[1] in ("small", "large") and words[2] in COLOURS
-        assert coloured == f"a {words[2]} {shape} {whole[whole.index('on a '):]}"
+        assert coloured == f"a {words[2]} {shape} {whole[whole.index('on a ') :]}"
         assert whole.startswith(placed.replace(shape, f"{words[2]} {shape}"))
     assert len({source.captions(i)[0] for i in range(300)}) > 290
 
@@ -46,12 +46,17 @@ def test_colours_and_places_are_those_of_the_pixels(monkeypatch):
     source = Shapes(120)
     pixels = source.images(np.arange(120)).float()
     axis = torch.linspace(-1, 1, 32)
-    for image, (whole, *_), x, y in zip(pixels, sentences(source.factors), source.factors["x"], source.factors["y"], strict=True):
+    for image, (whole, *_), x, y in zip(
+        pixels, sentences(source.factors), source.factors["x"], source.factors["y"], strict=True
+    ):
         corner = image[:, 0, 0] - image[:, 0, 0].mean()  # ground
         angle = torch.atan2(3**0.5 * (corner[1] - corner[2]), 2 * corner[0] - corner[1] - corner[2])
         nearest = round(float(angle) % (2 * np.pi) / (np.pi / 3)) % 6
         assert whole.endswith(f"{COLOURS[nearest]} ground") or abs((float(angle) / (np.pi / 3) + 0.5) % 1 - 0.5) > 0.4
         shape = (image - image[:, :1, :1]).abs().sum(dim=0)
-        across, down = float((shape.sum(0) * axis).sum() / shape.sum()), float((shape.sum(1) * axis).sum() / shape.sum())
+        across, down = (
+            float((shape.sum(0) * axis).sum() / shape.sum()),
+            float((shape.sum(1) * axis).sum() / shape.sum()),
+        )
         assert ("left" not in whole or across < 0.1) and ("right" not in whole or across > -0.1), (whole, x)
         assert ("top" not in whole or down < 0.1) and ("bottom" not in whole or down > -0.1), (whole, y)

@@ -48,7 +48,13 @@ def test_a_shard_is_pictures_with_their_texts(tmp_path):
     assert source.captions(0) == ("one dog", "a dog") and source.captions(1) == ("a cat", "two cats")
     assert [int(source.image(i)[0, 0, 0]) for i in (0, 1)] == [1, 2]
     assert source.look(1).size == (4, 5) and source.path(1) == f"{file}/001.png"
-    for i, words in ((2, "it has no caption"), (3, "not a picture"), (4, "not JSON"), (5, "not UTF-8"), (6, "not JSON")):
+    for i, words in (
+        (2, "it has no caption"),
+        (3, "not a picture"),
+        (4, "not JSON"),
+        (5, "not UTF-8"),
+        (6, "not JSON"),
+    ):
         with pytest.raises(Unreadable, match=words):
             source.image(i)
         assert i in source.skipped

@@ -13,7 +13,13 @@ from unlabel.data.open import has_test_split
 from unlabel.data.source import Unreadable
 from unlabel.errors import Fault
 
-ROWS = [("a.png", "one dog"), ("sub/b.png", "a cat, sitting"), ("a.png", "a dog"), ("gone.png", "nobody"), ("c.png", "")]
+ROWS = [
+    ("a.png", "one dog"),
+    ("sub/b.png", "a cat, sitting"),
+    ("a.png", "a dog"),
+    ("gone.png", "nobody"),
+    ("c.png", ""),
+]
 
 
 @pytest.fixture
@@ -33,7 +39,10 @@ def written(folder: Path, kind: str) -> Path:
         case "tsv":
             file.write_text("\n".join(["path\tcaption", *("\t".join(row) for row in ROWS)]))
         case "jsonl":
-            rows = [{"path": "a.png", "captions": ["one dog", "a dog"]}, *({"path": p, "captions": t} for p, t in ROWS[3:])]
+            rows = [
+                {"path": "a.png", "captions": ["one dog", "a dog"]},
+                *({"path": p, "captions": t} for p, t in ROWS[3:]),
+            ]
             rows.insert(1, {"captions": "a cat, sitting", "path": "sub/b.png", "score": 2})
             file.write_text("\n\n".join(map(json.dumps, rows)))
         case "parquet":

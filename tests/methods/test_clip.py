@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tests.methods.toy import Backbone, toy_batch, toy_method
+from tests.methods.toy import Backbone
 from unlabel.errors import Fault
 from unlabel.methods import Reads
 from unlabel.methods.clip import CLIP
@@ -50,8 +50,9 @@ def test_the_scale_starts_at_one_over_the_temperature() -> None:
 
 
 def test_the_loss_starts_near_log_b() -> None:
-    clip = toy_method("clip")
-    assert clip.loss(toy_batch("clip", clip, 32)).item() == pytest.approx(math.log(32), rel=0.35)
+    """Cosines of random directions are small in many dimensions."""
+    clip = CLIP(Backbone(), **{**NARROW, "projector_dim": 512}).double()
+    assert clip.loss(batch(b=32)).item() == pytest.approx(math.log(32), rel=0.15)
 
 
 @pytest.mark.parametrize(("moved", "kept"), [(7.0, math.log(100)), (-1.0, 0.0), (3.0, 3.0)])
@@ -81,18 +82,6 @@ def test_looking_at_the_loss_moves_nothing() -> None:
     assert all(torch.equal(before[name], clip.state_dict()[name]) for name in before)
 
 
-def test_images_of_one_caption_share_their_positives_if_asked() -> None:
-    clip, given = method(shared_captions=True), batch([11, 12, 11, 13])
-    words = given.tokens[:, 1]
-    target = (words[:, None] == words).double()
-    target /= target.sum(dim=1, keepdim=True)
-    s = clip.log_scale.exp() * cosines(clip, given)
-    expected = (F.cross_entropy(s, target) + F.cross_entropy(s.T, target)) / 2
-    assert clip.loss(given).item() == pytest.approx(expected.item(), rel=1e-12)
-    clip.shared_captions = False
-    assert clip.loss(given).item() > expected.item() + 0.01  # the same text as its own negative
-
-
 def test_what_is_kept_is_the_image_network_and_both_project_without_bias() -> None:
     clip = method()
     assert clip.kept is clip.backbone and isinstance(clip, Reads)
@@ -111,5 +100,5 @@ def test_mistakes() -> None:
         CLIP(Backbone(), **{**NARROW, "text_width": 10, "text_heads": 4})
     given = batch()
     given.tokens = None
-    with pytest.raises(ValueError, match="batch.tokens"):
+    with pytest.raises(ValueError, match=r"batch\.tokens"):
         method().loss(given)

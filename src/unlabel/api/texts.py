@@ -97,7 +97,7 @@ def retrieve(
     out    for a text: a picture (PNG or JPEG) to write, of what was found
 
     Returns paths or captions with their cosines, nearest first; or the recalls with those of guessing.
-    Raises Fault for a run that reads no texts, a query that cannot be read, data without captions where they are needed.
+    Raises Fault for a run that reads no texts, a query that cannot be read, data without captions where needed.
     """
     if k < 1:
         raise Fault(f"k is how many to find, at least 1, not {k}")

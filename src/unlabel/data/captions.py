@@ -121,7 +121,9 @@ def _read(file: str) -> tuple[str, ...]:
     return lines(content)
 
 
-def tokens_of(tokenise: Tokenise | None, source: Source, indices: np.ndarray, *, seed: int, epoch: int) -> Tensor | None:
+def tokens_of(
+    tokenise: Tokenise | None, source: Source, indices: np.ndarray, *, seed: int, epoch: int
+) -> Tensor | None:
     """Ids [B, L] of one caption of each picture of a batch; None where nothing reads them."""
     return None if tokenise is None else tokenise(drawn(source, indices, seed=seed, epoch=epoch))
 

@@ -72,7 +72,9 @@ class Shards(Source):
 
     def fingerprint(self) -> str:
         """Covers names, places and sizes."""
-        return digest(part for p in self.places for part in (os.path.basename(p.shard), p.name, f"{p.start} {p.length}"))
+        return digest(
+            part for p in self.places for part in (os.path.basename(p.shard), p.name, f"{p.start} {p.length}")
+        )
 
 
 def shards_in(folder: str) -> list[str]:

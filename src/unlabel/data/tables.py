@@ -118,7 +118,9 @@ def _read(file: str) -> _Rows:
         raise Fault(f"{printable(file)} is not UTF-8 text (at byte {wrong.start}): save it as such") from None
     except OSError as error:
         raise Fault(f"{printable(file)} cannot be read: {error.strerror or error}") from None
-    return _json_lines(file, content) if kind == ".jsonl" else _separated(file, content, "\t" if kind == ".tsv" else ",")
+    return (
+        _json_lines(file, content) if kind == ".jsonl" else _separated(file, content, "\t" if kind == ".tsv" else ",")
+    )
 
 
 def _separated(file: str, content: io.StringIO, delimiter: str) -> _Rows:

@@ -34,7 +34,7 @@ class Tokeniser:
 
     @classmethod
     def learn(cls, texts: Iterable[str], *, vocabulary: int, context: int) -> "Tokeniser":
-        """The tokeniser of these texts: at most `vocabulary` ids, rows of `context`. The order of texts is no matter."""
+        """The tokeniser of these texts, whatever their order: at most `vocabulary` ids, rows of `context`."""
         library = _library()
         made = library.Tokenizer(library.models.BPE())
         blanks = library.normalizers.Replace(library.Regex(r"\s+"), " ")

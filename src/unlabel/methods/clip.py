@@ -26,12 +26,8 @@ Symbols
     W_i  projector       linear, without bias; W_t is the last layer of `text`
     d    projector_dim
     t    log_scale       starts at -log temperature; not decayed
-    L    context         longer captions are cut; the tokens are byte pairs of the captions at hand, `vocabulary` at most
+    L    context         longer captions are cut; tokens are byte pairs of the captions at hand, `vocabulary` at most
     y    batch.tokens    one of an image's captions, drawn anew in each epoch
-
-Images with the same text
-    shared_captions=true makes images whose captions are the same each other's positives too, instead of negatives
-    that look like positives: in small collections they meet in most batches.
 
 Departures
     Any backbone may be the image tower; the paper's ResNets pool by attention, its ViTs have a norm before the blocks
@@ -89,12 +85,10 @@ class CLIP(Method):
         text_heads: int = 8,
         projector_dim: int = 512,
         temperature: float = 0.07,
-        shared_captions: bool = False,
     ) -> None:
         super().__init__()
         if text_width % text_heads:
             raise Fault(f"`text_width` {text_width} must be a multiple of `text_heads` {text_heads}")
-        self.shared_captions = shared_captions
         self.backbone = backbone
         width: int = backbone.num_features  # type: ignore[assignment]
         self.projector = nn.Linear(width, projector_dim, bias=False)
@@ -123,8 +117,7 @@ class CLIP(Method):
             raise ValueError("CLIP needs batch.tokens: make the batch from a source with captions and a tokeniser")
         i = gather(self.image_vectors(batch.views[0]))
         t = gather(self.text_vectors(batch.tokens))
-        names = gather(batch.tokens).unique(dim=0, return_inverse=True)[1] if self.shared_captions else None
-        return matching(i, t, temperature=(-self.log_scale).exp(), names=names)
+        return matching(i, t, temperature=(-self.log_scale).exp())
 
     @torch.no_grad()
     def after_update(self) -> None:

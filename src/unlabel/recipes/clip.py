@@ -8,7 +8,6 @@ def small() -> dict[str, Any]:
     return {
         "lr": 1e-3, "weight_decay": 0.1, "warmup": 0.05, "batch_size": 256, "epochs": 100,
         "vocabulary": 2048, "context": 32, "text_width": 128, "text_depth": 3, "text_heads": 4, "projector_dim": 128,
-        "shared_captions": True,
     }  # fmt: skip
 
 
