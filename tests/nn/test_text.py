@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unlabel.nn.text import END, PAD, START, Block, QuickGELU, TextTransformer
+from unlabel.nn.text import END, PAD, START, Block, TextTransformer, quick_gelu
 
 TEXT = [START, 7, 9, 8, END, PAD, PAD, PAD]
 
@@ -59,7 +59,7 @@ def test_no_position_sees_a_later_one() -> None:
 
 
 def test_a_block_is_attention_written_out() -> None:
-    block, x = Block(8, 2).double(), torch.randn(3, 5, 8, dtype=torch.float64)
+    block, x = Block(8, 2, 0.3).double(), torch.randn(3, 5, 8, dtype=torch.float64)
     q, k, v = block.qkv(block.norm1(x)).split(8, dim=2)
     heads = []
     for part in (slice(0, 4), slice(4, 8)):
@@ -67,14 +67,14 @@ def test_a_block_is_attention_written_out() -> None:
         s = s.masked_fill(torch.ones(5, 5, dtype=torch.bool).triu(1), -torch.inf)
         heads.append(s.softmax(dim=2) @ v[..., part])
     y = x + block.out(torch.cat(heads, dim=2))
-    expected = y + block.mlp(block.norm2(y))
+    expected = y + block.narrow(quick_gelu(block.wide(block.norm2(y))))
     torch.testing.assert_close(block(x), expected, rtol=1e-10, atol=1e-12)
 
 
 def test_quick_gelu_is_nearly_gelu() -> None:
     x = torch.linspace(-4, 4, 81, dtype=torch.float64)
-    assert torch.equal(QuickGELU()(x), x * torch.sigmoid(1.702 * x))
-    assert (QuickGELU()(x) - F.gelu(x)).abs().max() < 0.021
+    assert torch.equal(quick_gelu(x), x * torch.sigmoid(1.702 * x))
+    assert (quick_gelu(x) - F.gelu(x)).abs().max() < 0.021
 
 
 def test_the_start_is_the_authors() -> None:
@@ -86,8 +86,8 @@ def test_the_start_is_the_authors() -> None:
         (network.projection.weight, 64**-0.5),
         (block.qkv.weight, 64**-0.5),
         (block.out.weight, 64**-0.5 * 8**-0.5),
-        (block.mlp[0].weight, 128**-0.5),
-        (block.mlp[2].weight, 64**-0.5 * 8**-0.5),
+        (block.wide.weight, 128**-0.5),
+        (block.narrow.weight, 64**-0.5 * 8**-0.5),
     ):
         assert weight.std().item() == pytest.approx(std, rel=0.05) and abs(weight.mean().item()) < 0.1 * std
     assert network.projection.bias is None

@@ -27,23 +27,14 @@ class TextTransformer(nn.Module):
         super().__init__()
         self.tokens = nn.Embedding(vocabulary, width)
         self.positions = nn.Parameter(torch.empty(context, width))
-        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
+        # The authors' start: what a block adds to the residual stream is the smaller the more blocks there are.
+        added = (2 * width * depth) ** -0.5
+        self.blocks = nn.ModuleList(Block(width, heads, added) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
         self.projection = nn.Linear(width, outputs, bias=False)
-        self._initialise(width, depth)
-
-    def _initialise(self, width: int, depth: int) -> None:
-        """The authors' start: what is added to the residual stream is the smaller the more blocks add to it."""
         nn.init.normal_(self.tokens.weight, std=0.02)
         nn.init.normal_(self.positions, std=0.01)
         nn.init.normal_(self.projection.weight, std=width**-0.5)
-        added = (2 * width * depth) ** -0.5
-        for block in self.blocks:
-            for layer, std in (
-                (block.qkv, width**-0.5), (block.out, added), (block.mlp[0], (2 * width) ** -0.5), (block.mlp[2], added)
-            ):  # fmt: skip
-                nn.init.normal_(layer.weight, std=std)
-                nn.init.zeros_(layer.bias)
 
     def states(self, tokens: Int64[Tensor, "b l"]) -> Float[Tensor, "b l d"]:
         """What the last block says at every position, before norm and projection."""
@@ -60,16 +51,24 @@ class TextTransformer(nn.Module):
 
 
 class Block(nn.Module):
-    """x + attention(norm(x)), then x + mlp(norm(x)); no position sees a later one."""
+    """x + attention(norm(x)), then x + mlp(norm(x)); no position sees a later one.
 
-    def __init__(self, width: int, heads: int) -> None:
+    added  standard deviation of the first weights of both layers whose output is added to x
+    """
+
+    def __init__(self, width: int, heads: int, added: float) -> None:
         super().__init__()
         self.heads = heads
         self.norm1 = nn.LayerNorm(width)
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
         self.norm2 = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), QuickGELU(), nn.Linear(4 * width, width))
+        self.wide = nn.Linear(width, 4 * width)
+        self.narrow = nn.Linear(4 * width, width)
+        starts = ((self.qkv, width**-0.5), (self.out, added), (self.wide, (2 * width) ** -0.5), (self.narrow, added))
+        for layer, std in starts:
+            nn.init.normal_(layer.weight, std=std)
+            nn.init.zeros_(layer.bias)
 
     def forward(self, x: Float[Tensor, "b l d"]) -> Float[Tensor, "b l d"]:
         """One layer of the transformer."""
@@ -77,12 +76,9 @@ class Block(nn.Module):
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # [B, heads, L, D/heads] each
         seen = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         x = x + self.out(seen.transpose(1, 2).flatten(2))
-        return x + self.mlp(self.norm2(x))
+        return x + self.narrow(quick_gelu(self.wide(self.norm2(x))))
 
 
-class QuickGELU(nn.Module):
+def quick_gelu(x: Tensor) -> Tensor:
     """x sigmoid(1.702 x), the authors' GELU."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Of any shape, value by value."""
-        return x * torch.sigmoid(1.702 * x)
+    return x * torch.sigmoid(1.702 * x)
