@@ -12,6 +12,7 @@ import argparse
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,17 @@ ON_CIFAR10 = {
 }
 
 
+ON_SHAPES = ("clip",)  # with the sentences on what they show
+
+
 def options(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """The options of one method's run, without the seed."""
     common = {"budget": f"{arguments.minutes:g}m", "monitors": 6}
     if name in ON_CIFAR10:
         data = {"data": f"{arguments.cifar10}/train", "eval_data": f"{arguments.cifar10}/test"}
         return {**common, **data, "recipe": "minutes", "backbone": ON_CIFAR10[name]}
+    if name in ON_SHAPES:
+        return {**common, "data": "shapes", "recipe": "shapes"}
     facades = arguments.facades
     return {
         **common, "data": f"{facades}/train/labels", "data_b": f"{facades}/train/photo", "size": 64,
@@ -65,9 +71,13 @@ def record(name: str, chosen: dict[str, Any], folders: list[Path]) -> dict[str, 
     if protocol.get("data"):
         protocol["data"] = _place(protocol["data"])
     seeds = []
-    for run, evaluation in zip(runs, evaluations, strict=True):
+    for folder, run, evaluation in zip(folders, runs, evaluations, strict=True):
         numbers = {key: evaluation.get(key) for key in ("knn", "linear", "translation", "effective_rank", "verdict")}
         length = {"updates": run["updates"], "epochs": run["updates"] / run["updates_per_epoch"]}
+        if (folder / "towers.json").exists():
+            numbers["zeroshot"], numbers["retrieval"] = (
+                asdict(ask(folder)) for ask in (unlabel.zeroshot, unlabel.retrieve)
+            )
         seeds.append({"seed": run["run"]["seed"], **length, "cost": run["cost"], **numbers})
     return {
         "method": name, "options": shown,
@@ -83,7 +93,7 @@ def main() -> None:
     parser.add_argument("--facades", type=Path)
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--only", nargs="+", default=[*ON_CIFAR10, "cut"])
+    parser.add_argument("--only", nargs="+", default=[*ON_CIFAR10, *ON_SHAPES, "cut"])
     parser.add_argument("--runs", type=Path, default=Path("runs/evidence"))
     arguments = parser.parse_args()
     folders: dict[str, list[Path]] = {name: [] for name in arguments.only}

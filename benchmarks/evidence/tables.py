@@ -59,11 +59,28 @@ def translation(records: list[dict[str, Any]]) -> str:
     return markdown(head, rows)
 
 
+def texts(records: list[dict[str, Any]]) -> str:
+    """Images named by their class and found by their text, beside guessing."""
+    head = ["method", "training", "seeds", "zero-shot top-1", "chance", "images by text: recall@1", "@5", "@10",
+            "chance", "texts by image: recall@1", "@5", "@10", "chance"]  # fmt: skip
+    rows = []
+    for record in records:
+        seeds = record["seeds"]
+        cells = [spread([seed["zeroshot"][key] for seed in seeds]) for key in ("top1", "chance1")]
+        for way in ("text_to_image", "image_to_text"):
+            found = [seed["retrieval"][way] for seed in seeds]
+            cells += [spread([one["at"][str(k)] for one in found]) for k in (1, 5, 10)]
+            cells.append(" / ".join(f"{found[0]['chance'][str(k)]:.1f}" for k in (1, 5, 10)))
+        rows.append([*_begin(record), *cells])
+    return markdown(head, rows)
+
+
 def evidence(records: list[dict[str, Any]]) -> str:
-    """Both tables, as far as there are records."""
+    """The tables, as far as there are records."""
     kinds = (
-        (representation, [record for record in records if record["seeds"][0]["knn"]]),
-        (translation, [record for record in records if record["seeds"][0]["translation"]]),
+        (representation, [r for r in records if r["seeds"][0]["knn"] and "retrieval" not in r["seeds"][0]]),
+        (translation, [r for r in records if r["seeds"][0]["translation"]]),
+        (texts, [r for r in records if "retrieval" in r["seeds"][0]]),
     )
     return "\n\n".join(make(some) for make, some in kinds if some) or "No runs are recorded yet."
 

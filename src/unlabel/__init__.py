@@ -20,8 +20,10 @@ __all__ = [
     "pack",
     "pretrain",
     "report",
+    "retrieve",
     "translate",
     "verify_pack",
+    "zeroshot",
 ]
 
 if TYPE_CHECKING:
@@ -36,8 +38,10 @@ if TYPE_CHECKING:
         pack,
         pretrain,
         report,
+        retrieve,
         translate,
         verify_pack,
+        zeroshot,
     )
 
 

@@ -76,6 +76,8 @@ def test_help_shows_an_example_for_every_command(run: Run) -> None:
         "report",
         "export",
         "translate",
+        "zeroshot",
+        "retrieve",
         "methods",
         "explain",
         "scan",

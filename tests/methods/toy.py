@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from unlabel import methods
 from unlabel.data.loader import ViewLoader
+from unlabel.data.open import open_source
 from unlabel.data.shapes import Shapes
+from unlabel.data.tokens import Tokeniser
 from unlabel.engine.options import hyperparameters, needs_backbone
 from unlabel.nn import backbones
 from unlabel.recipes import recipes
@@ -39,6 +41,11 @@ SMALLER = {
     "negatives": 16,
     "encoder_width": 8,
     "embedding_dim": 32,
+    "vocabulary": 400,
+    "context": 24,
+    "text_width": 32,
+    "text_depth": 1,
+    "text_heads": 2,
 }
 SMALL_VIT = backbones.resolve("tiny_vit", SIZE)
 
@@ -77,8 +84,12 @@ def toy_loader(name: str, method: methods.Method, *, batch_size: int = 8, stop: 
     start = recipes(name).get("small", dict)()
     own = method.views(SIZE)
     recipe = replace(named(start["views"], SIZE), mask=own.mask) if "views" in start else own
-    sources = [Shapes(IMAGES), Shapes(IMAGES, split="test")][: recipe.sources]
-    return ViewLoader(sources, recipe, batch_size, seed=0, stop=stop, threads=0)
+    spec, tokenise = f"shapes:{IMAGES}", None
+    sources = [open_source(spec, captions=method.captions), Shapes(IMAGES, split="test")][: recipe.sources]
+    if method.captions:
+        texts = [text for i in range(IMAGES) for text in sources[0].captions(i)]
+        tokenise = Tokeniser.learn(texts, vocabulary=SMALLER["vocabulary"], context=SMALLER["context"])
+    return ViewLoader(sources, recipe, batch_size, seed=0, stop=stop, threads=0, tokenise=tokenise)
 
 
 def toy_batch(name: str, method: methods.Method, batch_size: int = 8) -> Batch:

@@ -10,6 +10,7 @@ def batch(masks: bool) -> Batch:
         index=torch.tensor([3, 1, 4, 1, 5]),
         records=[np.zeros(5, RECORD), np.ones(5, RECORD)],
         masks=torch.rand(5, 4) > 0.5 if masks else None,
+        tokens=torch.arange(30).view(5, 6) if masks else None,
     )
 
 
@@ -23,14 +24,14 @@ def test_rows_cuts_everything_alike_and_copies_nothing():
     assert len(part) == 3 and part.index.tolist() == [1, 4, 1]
     assert [view.shape for view in part.views] == [(3, 3, 8, 8), (3, 3, 4, 4)]
     assert [len(record) for record in part.records] == [3, 3]
-    assert torch.equal(part.masks, whole.masks[1:4])
+    assert torch.equal(part.masks, whole.masks[1:4]) and torch.equal(part.tokens, whole.tokens[1:4])
     assert part.views[0].data_ptr() == whole.views[0][1].data_ptr()
-    assert batch(False).rows(slice(0, 2)).masks is None
+    assert batch(False).rows(slice(0, 2)).masks is None and batch(False).rows(slice(0, 2)).tokens is None
 
 
 def test_to_moves_the_tensors_and_keeps_the_records():
     whole = batch(True)
     moved = whole.to("meta")
-    assert all(view.is_meta for view in moved.views) and moved.index.is_meta and moved.masks.is_meta
+    assert all(view.is_meta for view in (*moved.views, moved.index, moved.masks, moved.tokens))
     assert moved.records is whole.records
     assert batch(False).to("cpu").masks is None

@@ -5,6 +5,8 @@ from unlabel.api.packing import pack as pack
 from unlabel.api.packing import verify_pack as verify_pack
 from unlabel.api.pretraining import Result as Result
 from unlabel.api.pretraining import pretrain as pretrain
+from unlabel.api.texts import retrieve as retrieve
+from unlabel.api.texts import zeroshot as zeroshot
 from unlabel.api.using import embed as embed
 from unlabel.api.using import evaluate as evaluate
 from unlabel.api.using import export as export

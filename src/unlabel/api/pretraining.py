@@ -21,6 +21,7 @@ from unlabel.engine.machine import git_commit, machine, versions
 from unlabel.engine.progress import stages
 from unlabel.engine.run import Run
 from unlabel.engine.sources import Sources, image_size, open_sources
+from unlabel.engine.towers import save_towers, with_tokeniser
 from unlabel.errors import Fault
 from unlabel.methods import Method
 from unlabel.reporting import write_report
@@ -125,10 +126,12 @@ def _resume(folder: RunFolder, console: Console) -> Result:
 
 def _run(job: Job, sources: Sources, folder: RunFolder, console: Console, *, resume: bool) -> Result:
     _announce(job, sources, folder, console)
+    sources = with_tokeniser(job, sources, folder)
     job = fit(job, sources, folder, console, resume=resume)
     _, method = load_method(folder.path)
     method.plan = job.plan
     save_backbone(job, method, folder)
+    save_towers(job, method, folder)
     _draw(job, method, sources, folder)
     if job.run.evaluate:
         begun = time.monotonic()

@@ -3,14 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
 from rich.console import Console
 from torch import Tensor, nn
 
 from unlabel.api.pretraining import Result, finish, result_of
-from unlabel.data.decode import decode_file
+from unlabel.api.queries import as_image, query_pixels, vector_of, vectors_of
 from unlabel.data.open import open_source
 from unlabel.data.source import Source, Unreadable
 from unlabel.engine.export import FORMATS, write_export
@@ -18,16 +16,14 @@ from unlabel.engine.finish import write_embeddings
 from unlabel.engine.folder import RunFolder
 from unlabel.engine.job import recipe
 from unlabel.engine.keep import backbone_facts, load_backbone, load_method
-from unlabel.engine.progress import stages
 from unlabel.engine.run import Run
 from unlabel.engine.sources import open_sources, same_channels
 from unlabel.errors import Fault, nearest
-from unlabel.evaluation.features import Features, extract_all
 from unlabel.evaluation.neighbours import neighbours
 from unlabel.methods import Translates
 from unlabel.reporting import write_report
 from unlabel.reporting.contact_sheet import neighbours_picture
-from unlabel.views import View, as_rgb, evaluation, render, sample
+from unlabel.views import View, evaluation
 
 
 def load(run: str | Path) -> nn.Module:
@@ -55,17 +51,6 @@ def report(run: str | Path) -> Path:
     return write_report(Path(run))
 
 
-def _features(run: str | Path, source: Source, console: Console | None) -> Features:
-    """The backbone's features of all readable images of a source."""
-    view = _view(RunFolder(run))
-    same_channels(source, view.channels, f"the run {run}")
-    with stages(console or Console(stderr=True), "embedding") as progress:
-        found = extract_all(
-            {"": load_backbone(run)}, source, view, progress=lambda share: progress(f"{len(source):,} images", share)
-        )
-    return found[""]
-
-
 def _view(folder: RunFolder) -> View:
     facts = backbone_facts(folder)
     return evaluation(facts["size"], tuple(facts["mean"]), tuple(facts["std"]))
@@ -76,8 +61,8 @@ def embed(run: str | Path, *, data: str, out: str | Path, console: Console | Non
 
     Returns how many images were embedded; files that cannot be read are left out.
     """
-    source = open_source(data)
-    features = _features(run, source, console)
+    view, source = _view(RunFolder(run)), open_source(data)
+    features = vectors_of(load_backbone(run), source, view, run, console)
     write_embeddings(Path(out), features, source)
     return len(features.index)
 
@@ -90,29 +75,16 @@ def neighbors(
     Returns path and distance of each, nearest first; `out` is the picture (PNG or JPEG) to write.
     """
     view = _view(RunFolder(run))
-    try:
-        picture = decode_file(str(query), str(query)).pixels
-    except Unreadable as problem:
-        raise Fault(f"the query {problem.path} cannot be read: {problem.reason}") from problem
-    if view.channels != 3:
-        raise Fault(f"the query {query} is an RGB image, and {run} was trained on images of {view.channels} channels")
-    size = np.array([picture.shape[1:]])
-    record = sample(view, seed=0, epoch=0, view_index=0, indices=np.zeros(1, np.int64), sizes=size)[0]
-    with torch.inference_mode():
-        vector = load_backbone(run)(render(picture, record, view)[None])
-    source = open_source(data)
-    features = _features(run, source, console)
-    index, distance = neighbours(vector, features.vectors, min(k, len(features.index)))
+    picture = query_pixels(query, run, view)
+    backbone, source = load_backbone(run), open_source(data)
+    features = vectors_of(backbone, source, view, run, console)
+    index, distance = neighbours(vector_of(backbone, picture, view), features.vectors, min(k, len(features.index)))
     found = [(int(features.index[int(i)]), float(d)) for i, d in zip(index[0], distance[0], strict=True)]
-    shown = [(_image(source.image(i)), d, source.path(i)) for i, d in found]
-    sheet = neighbours_picture(_image(picture), shown)
+    shown = [(as_image(source.image(i)), d, source.path(i)) for i, d in found]
+    sheet = neighbours_picture(as_image(picture), shown)
     Path(out).parent.mkdir(parents=True, exist_ok=True)
     sheet.save(out)
     return [(source.path(i), d) for i, d in found]
-
-
-def _image(pixels: torch.Tensor) -> Image.Image:
-    return Image.fromarray(as_rgb(pixels).permute(1, 2, 0).contiguous().numpy())
 
 
 def export(run: str | Path, *, to: str, out: str | Path | None = None) -> Path:
@@ -151,5 +123,5 @@ def _translate_one(translate: Callable[[Tensor], Tensor], view: View, source: So
         y = translate(x[None])[0] * std + mean
     path = out / f"{i:06d}-{Path(source.path(i)).stem}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
-    _image((y.clamp(0, 1) * 255).round().to(torch.uint8)).save(path)
+    as_image((y.clamp(0, 1) * 255).round().to(torch.uint8)).save(path)
     return True

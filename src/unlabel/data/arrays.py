@@ -15,7 +15,6 @@ Reading never runs code: arrays of Python objects (pickles) are refused.
 """
 
 import io
-import os
 import zipfile
 import zlib
 from collections.abc import Iterable
@@ -25,8 +24,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unlabel.data.decode import SUFFIXES, decode
-from unlabel.data.folder import TEST_NAMES, classes_of, split_names
+from unlabel.data.decode import decode
+from unlabel.data.folder import TEST_NAMES, classes_of, is_picture, split_names
 from unlabel.data.source import Source, digest
 from unlabel.errors import Fault
 
@@ -223,13 +222,9 @@ def _names(file: str, arrays: Any) -> list[str]:
     return [str(name) for name in names]
 
 
-def _is_picture(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in SUFFIXES
-
-
 def _divided(names: list[str]) -> list[str] | None:
     """The folders of the splits, training first, if all pictures lie in them."""
-    return split_names({name.partition("/")[0] for name in names if _is_picture(name)})
+    return split_names({name.partition("/")[0] for name in names if is_picture(name)})
 
 
 def _encoded(file: str, arrays: Any, split: str) -> Encoded:
@@ -240,7 +235,7 @@ def _encoded(file: str, arrays: Any, split: str) -> Encoded:
     if offsets[0] < 0 or offsets[-1] > len(blob) or (np.diff(offsets) < 0).any():
         raise Fault(f"{file}: `offsets` must rise and stay within `blob`, which is {len(blob)} bytes long")
     extents = np.stack((offsets[:-1], offsets[1:]), axis=1)
-    pictures = [k for k, name in enumerate(names) if _is_picture(name)]
+    pictures = [k for k, name in enumerate(names) if is_picture(name)]
 
     def under(folder: str) -> tuple[list[str], np.ndarray]:
         chosen = [k for k in pictures if names[k].startswith(f"{folder}/")] if folder else pictures

@@ -9,6 +9,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from unlabel.data.captions import Tokenise, tokens_of
 from unlabel.data.decode import pixels
 from unlabel.data.loader import sources_of
 from unlabel.data.source import Source, Unreadable, digest
@@ -72,10 +73,14 @@ class Views(Dataset[Batch]):
 
     Item i is a batch of one; the views are those that `ViewLoader` draws of picture i in the same epoch. A picture that
     cannot be read gives its place to the next. Call `set_epoch` before each epoch, or all have the views of the first.
+    `tokenise` is that of `ViewLoader`.
     """
 
-    def __init__(self, sources: Sequence[Source], recipe: Recipe, *, seed: int) -> None:
+    def __init__(
+        self, sources: Sequence[Source], recipe: Recipe, *, seed: int, tokenise: Tokenise | None = None
+    ) -> None:
         self.sources, self.recipe, self.seed, self.epoch = sources_of(recipe, sources), recipe, seed, 0
+        self.tokenise = tokenise
 
     def set_epoch(self, epoch: int) -> None:
         """Which epoch's views are drawn."""
@@ -93,17 +98,21 @@ class Views(Dataset[Batch]):
             render_batch([found[view.source][1]], record, view)
             for view, record in zip(self.recipe.views, records, strict=True)
         ]
-        return Batch(views, torch.from_numpy(indices[0]), records, None if masks is None else torch.from_numpy(masks))
+        hidden = None if masks is None else torch.from_numpy(masks)
+        tokens = tokens_of(self.tokenise, self.sources[0], indices[0], seed=self.seed, epoch=self.epoch)
+        return Batch(views, torch.from_numpy(indices[0]), records, hidden, tokens)
 
     @staticmethod
     def collate(batches: list[Batch]) -> Batch:
         """Several batches as one."""
         masks = [batch.masks for batch in batches if batch.masks is not None]
+        tokens = [batch.tokens for batch in batches if batch.tokens is not None]
         return Batch(
             views=[torch.cat(views) for views in zip(*(batch.views for batch in batches), strict=True)],
             index=torch.cat([batch.index for batch in batches]),
             records=[np.concatenate(part) for part in zip(*(batch.records for batch in batches), strict=True)],
             masks=torch.cat(masks) if masks else None,
+            tokens=torch.cat(tokens) if tokens else None,
         )
 
 

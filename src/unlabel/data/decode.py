@@ -15,9 +15,10 @@ What is decided here, once, for every source of encoded pictures:
 - A truncated or damaged file is refused as a whole: half a picture would be an invention.
 """
 
+import io
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO, NamedTuple
 
@@ -80,13 +81,22 @@ def look_at_file(file: str, path: str) -> Look:
     Raises Unreadable as `decode_file` does, and so may the `pixels` of what is returned.
     """
     with _opened(file, path) as stream:
-        jpeg = _jpeg(stream)
-        if jpeg is None or jpeg.size[0] * jpeg.size[1] <= SMALL:
-            return Look.of(_decoded(stream, jpeg, path).pixels)
+        return _look_at(stream, path, lambda: decode_file(file, path))
+
+
+def look_at(content: bytes, path: str) -> Look:
+    """The same of a file that is in memory."""
+    return _look_at(io.BytesIO(content), path, lambda: decode(io.BytesIO(content), path))
+
+
+def _look_at(stream: IO[bytes], path: str, whole: Callable[[], Decoded]) -> Look:
+    jpeg = _jpeg(stream)
+    if jpeg is None or jpeg.size[0] * jpeg.size[1] <= SMALL:
+        return Look.of(_decoded(stream, jpeg, path).pixels)
 
     def pixels(least: tuple[int, int] | None) -> Tensor:
         decoded = jpeg.pixels(least)
-        return decode_file(file, path).pixels if decoded is None else decoded
+        return whole().pixels if decoded is None else decoded
 
     return Look(jpeg.size, pixels)
 

@@ -123,11 +123,11 @@ def walk(root: str) -> tuple[list[str], int]:
             pictures.append(folder)
             continue
         for entry in entries:
-            if _is_clutter(entry.name):
+            if is_clutter(entry.name):
                 continue
             if _is_folder(entry):
                 (links if entry.is_symlink() else folders).append(f"{folder}{entry.name}/")
-            elif _is_picture(entry.name):
+            elif is_picture(entry.name):
                 pictures.append(folder + entry.name)
             else:
                 ignored += 1
@@ -190,18 +190,19 @@ def _contents(folder: str) -> tuple[list[str], bool]:
     try:
         with os.scandir(folder) as listing:
             for entry in listing:
-                if _is_clutter(entry.name):
+                if is_clutter(entry.name):
                     continue
                 if _is_folder(entry):
                     folders.append(entry.name)
                 else:
-                    pictures = pictures or _is_picture(entry.name)
+                    pictures = pictures or is_picture(entry.name)
     except OSError:  # `walk` reports it
         return [], False
     return sorted(folders), pictures
 
 
-def _is_clutter(name: str) -> bool:
+def is_clutter(name: str) -> bool:
+    """Whether a file or folder of this name is passed over silently."""
     return name.startswith(".") or name.lower() in _CLUTTER
 
 
@@ -210,7 +211,8 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
     return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir(follow_symlinks=False)
 
 
-def _is_picture(name: str) -> bool:
+def is_picture(name: str) -> bool:
+    """Whether a file of this name is taken for a picture."""
     return os.path.splitext(name)[1].lower() in SUFFIXES
 
 

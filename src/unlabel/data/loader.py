@@ -23,6 +23,7 @@ from torch import Tensor
 
 from unlabel.data.ahead import Ahead, cores
 from unlabel.data.buffers import Buffers
+from unlabel.data.captions import Tokenise, tokens_of
 from unlabel.data.source import Look, Source, Unreadable
 from unlabel.errors import Fault
 from unlabel.views import Batch, Recipe, least_sizes, rescaled, sample_all
@@ -42,6 +43,7 @@ class _Draft:
     index: np.ndarray
     records: list[np.ndarray]
     masks: Tensor | None
+    tokens: Tensor | None
 
 
 class ViewLoader:
@@ -56,6 +58,7 @@ class ViewLoader:
     rank, world:   which part of every batch is this process's.
     channels_last: memory format of the views.
     dtype:         of the views: float32, bfloat16, or uint8 for pixels that are not normalised yet.
+    tokenise:      what makes ids of texts; a batch then has `tokens` of one caption of each picture.
 
     Raises Fault when there are too few pictures, when the ranks cannot share a batch evenly and, while drawing, when
     no picture can be read.
@@ -76,6 +79,7 @@ class ViewLoader:
         world: int = 1,
         channels_last: bool = False,
         dtype: torch.dtype = torch.float32,
+        tokenise: Tokenise | None = None,
     ) -> None:
         self.sources = sources_of(recipe, sources)
         self.recipe = recipe
@@ -84,6 +88,7 @@ class ViewLoader:
         self.rank, self.world = rank, world
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.dtype = dtype
+        self.tokenise = tokenise
         self._buffers = Buffers(most=len(recipe.views) * (max(ahead, cores()) + 3))  # drawn ahead, in use and under way
         self.pictures = max(len(source) for source in self.sources)
         self.batch_size = _batch_size(batch_size, self.pictures, world, self.sources[0].name)
@@ -144,7 +149,8 @@ class ViewLoader:
             for k, view in enumerate(self.recipe.views)
         ]
         hidden = None if masks is None else torch.from_numpy(masks)
-        return _Draft(views, images if any(view is None for view in views) else [], indices[0], records, hidden)
+        tokens = tokens_of(self.tokenise, self.sources[0], indices[0], seed=self.seed, epoch=epoch)
+        return _Draft(views, images if any(view is None for view in views) else [], indices[0], records, hidden, tokens)
 
     def _decoded(self, looks: list[Look], number: int, records: list[np.ndarray]) -> list[Tensor]:
         """The pictures of one domain, once for all its views, no larger than the largest of them needs.
@@ -168,7 +174,7 @@ class ViewLoader:
             self._render(draft.images[self.recipe.views[k].source], draft.records[k], k) if view is None else view
             for k, view in enumerate(draft.views)
         ]
-        return Batch(views, torch.from_numpy(draft.index), draft.records, draft.masks)
+        return Batch(views, torch.from_numpy(draft.index), draft.records, draft.masks, draft.tokens)
 
     def _render(self, images: list[Tensor], records: np.ndarray, k: int) -> Tensor:
         view = self.recipe.views[k]

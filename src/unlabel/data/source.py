@@ -60,6 +60,7 @@ class Source(ABC):
     classes: the names of classes 0, 1, ..., or None when there are no classes.
     factors: other known facts of each picture by name, [n] each, or None; for evaluation only.
     channels: of every picture, 3 (RGB) wherever files are read; arrays may have any number.
+    captioned: whether pictures have texts; one without is then refused like one that cannot be read.
     skipped: pictures that turned out to be unreadable so far, by position; `image` fills it.
     """
 
@@ -76,6 +77,7 @@ class Source(ABC):
         self.classes = classes
         self.factors = factors
         self.channels = channels
+        self.captioned = False
         self.skipped: dict[int, Unreadable] = {}
 
     @abstractmethod
@@ -104,6 +106,10 @@ class Source(ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """A sha256 in hexadecimal digits that tells this collection from others."""
+
+    def captions(self, i: int) -> tuple[str, ...]:
+        """The texts of picture i: one or several where `captioned`, except for pictures that are refused."""
+        return ()
 
     def refuse(self, i: int, reason: str) -> Unreadable:
         """Notes that picture i cannot be read; returns the exception for `image` to raise."""
@@ -145,6 +151,7 @@ class Subset(Source):
             raise IndexError(f"indices of a subset must be in [0, {len(source)})")
         factors = source.factors and {key: facts[self.indices] for key, facts in source.factors.items()}
         super().__init__(source.name, source.labels[self.indices], source.classes, factors, source.channels)
+        self.captioned = source.captioned
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -157,6 +164,10 @@ class Subset(Source):
     def look(self, i: int) -> Look:
         """Picture i of the subset; see `Source.look`."""
         return self.watched(i, lambda: self.source.look(int(self.indices[i])))
+
+    def captions(self, i: int) -> tuple[str, ...]:
+        """The texts of picture i of the subset."""
+        return self.source.captions(int(self.indices[i]))
 
     def path(self, i: int) -> str:
         """The name that picture i has in the whole source."""
@@ -177,6 +188,7 @@ class Cached(Source):
 
     def __init__(self, source: Source, max_bytes: int, max_pixels: int = SMALL) -> None:
         super().__init__(source.name, source.labels, source.classes, source.factors, source.channels)
+        self.captioned = source.captioned
         self.source = source
         self.skipped = source.skipped
         self.max_bytes, self.max_pixels = max_bytes, max_pixels
@@ -200,6 +212,10 @@ class Cached(Source):
         look = self.source.look(i)
         small = look.size[0] * look.size[1] <= self.max_pixels
         return Look.of(self._keep(i, look.pixels(None))) if small else look
+
+    def captions(self, i: int) -> tuple[str, ...]:
+        """The texts of picture i."""
+        return self.source.captions(i)
 
     def _keep(self, i: int, image: Tensor) -> Tensor:
         if image.shape[1] * image.shape[2] <= self.max_pixels:

@@ -32,7 +32,7 @@ SHOWN = 2_000  # rows of embeddings.parquet that an evaluation writes
 
 def first_batch(job: Job, method: Method, sources: Sources) -> Batch:
     """The first images' views of the first update: what the method saw."""
-    batches = loader(job, method, sources.training, 0, 1)
+    batches = loader(job, method, sources.training, 0, 1, sources.tokenise)
     try:
         return batches.batch(0).rows(slice(0, method.pictured))
     finally:

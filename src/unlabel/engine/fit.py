@@ -11,6 +11,7 @@ import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 from rich.console import Console
 
+from unlabel.data.captions import Tokenise
 from unlabel.data.loader import ViewLoader
 from unlabel.data.source import Source
 from unlabel.engine import checkpoint
@@ -33,12 +34,14 @@ MONITOR_SHARE = 0.08  # of a time budget that readings may take
 MEASURE_SHARE = 0.03
 
 
-def loader(job: Job, method: Method, sources: Sequence[Source], start: int, stop: int) -> ViewLoader:
+def loader(
+    job: Job, method: Method, sources: Sequence[Source], start: int, stop: int, tokenise: Tokenise | None = None
+) -> ViewLoader:
     """The batches of updates start .. stop-1 (each of `accumulate` batches)."""
     per = job.run.accumulate
     return ViewLoader(
         sources, recipe(job, method), job.plan.batch_size, seed=job.run.seed, start=start * per, stop=stop * per,
-        threads=job.run.threads, channels_last=job.settings.channels_last,
+        threads=job.run.threads, channels_last=job.settings.channels_last, tokenise=tokenise,
     )  # fmt: skip
 
 
@@ -85,7 +88,7 @@ def measure(
         if job.run.compile:  # which a copy is not
             compile_networks(trial, job.settings.device)
         trial.total_updates = 10**6
-        batches = loader(job, trial, sources.training, 0, 2 * Stopwatch.MOST)
+        batches = loader(job, trial, sources.training, 0, 2 * Stopwatch.MOST, sources.tokenise)
         try:
             trainer(job, trial, [waiting, watch]).fit(trial, batches)
         except Enough:
@@ -128,7 +131,7 @@ def fit(job: Job, sources: Sources, folder: RunFolder, console: Console, *, resu
         return job
     logger = TensorBoardLogger(folder.path, name=None, version="events", purge_step=done or None)
     display = ProgressDisplay(console, job.updates, done)
-    batches = loader(job, method, sources.training, done, job.updates)
+    batches = loader(job, method, sources.training, done, job.updates, sources.tokenise)
     with Signals() as signals:
         beside = Beside(job, folder, monitor, display, signals, stored)
         try:

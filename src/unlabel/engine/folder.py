@@ -69,6 +69,21 @@ class RunFolder:
         return self.path / "backbone.json"
 
     @property
+    def towers(self) -> Path:
+        """The weights of image and text network, where a method has both."""
+        return self.path / "towers.safetensors"
+
+    @property
+    def towers_facts(self) -> Path:
+        """How to build the networks that they belong to."""
+        return self.path / "towers.json"
+
+    @property
+    def tokeniser(self) -> Path:
+        """What the captions of such a run go through."""
+        return self.path / "tokenizer.json"
+
+    @property
     def evaluation(self) -> Path:
         """Numbers of the evaluation, with their protocol and controls."""
         return self.path / "evaluation.json"

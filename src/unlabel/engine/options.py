@@ -130,8 +130,8 @@ def _together(run: Mapping[str, Any], method: type[methods.Method] | None) -> li
     faults = []
     if not run.get("data"):
         faults.append(
-            "no data given: --data takes a folder of images, FILE.npz, FILE.npy, FILE.pack, torchvision:NAME, hf:NAME "
-            "or shapes"
+            "no data given: --data takes a folder of images, FILE.npz, FILE.npy, FILE.pack, FILE.csv, FILE.tar, "
+            "torchvision:NAME, hf:NAME or shapes"
         )
     if run.get("views", "auto") != "auto":
         try:

@@ -60,7 +60,9 @@ class Run:
     """
 
     method: str = option("simclr", "name of the method (`unlabel methods`)")
-    data: str = option("", "images: a folder, FILE.npz, FILE.npy, FILE.pack, shapes, torchvision:NAME or hf:NAME")
+    data: str = option(
+        "", "images: a folder, FILE.npz, FILE.npy, FILE.pack, FILE.csv, FILE.tar, shapes, torchvision:NAME or hf:NAME"
+    )
     data_b: str | None = option(None, "images of the second domain (image translation)")
     eval_data: str | None = option(
         None, "labelled images to evaluate on; default: the data's own test split, or a held-out tenth"

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from unlabel import methods
 from unlabel.data.open import has_test_split, open_source
 from unlabel.data.source import Cached, Source, Subset, Unreadable
+from unlabel.data.tokens import Tokeniser
 from unlabel.engine.run import Run
 from unlabel.errors import Fault
 
@@ -20,13 +22,15 @@ class Sources:
     """Where images come from in one run.
 
     training: one source for each domain; memory, queries: what evaluation compares with and asks about;
-    split: one sentence on how queries were chosen, for the protocol.
+    split: one sentence on how queries were chosen, for the protocol;
+    tokenise: what the captions of training become ids by, for methods that read.
     """
 
     training: list[Source]
     memory: Source
     queries: Source
     split: str
+    tokenise: Tokeniser | None = None
 
     @property
     def labelled(self) -> bool:
@@ -79,7 +83,8 @@ def same_channels(source: Source, channels: int, of: str) -> None:
 
 
 def _opened(run: Run) -> Sources:
-    data = _limited(Cached(open_source(run.data), CACHE_BYTES), run.limit)
+    read = methods.get(run.method).captions
+    data = _limited(Cached(open_source(run.data, captions=read), CACHE_BYTES), run.limit)
     if run.data_b is not None:
         return _two_domains(run, data)
     if run.eval_data is not None:

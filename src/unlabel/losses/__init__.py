@@ -9,6 +9,7 @@ from unlabel.losses.inva_spread import inva_spread
 from unlabel.losses.keys import key_info_nce, queue_info_nce, weak_to_strong
 from unlabel.losses.local_nce import local_nce
 from unlabel.losses.masked import masked_mse
+from unlabel.losses.matching import matching
 from unlabel.losses.nce import nce
 from unlabel.losses.pairs import drlim, mined_triplets, n_pair, pairwise, triplet
 from unlabel.losses.patchnce import patch_nce
@@ -47,6 +48,7 @@ __all__ = [
     "key_info_nce",
     "local_nce",
     "masked_mse",
+    "matching",
     "mined_triplets",
     "n_pair",
     "nce",

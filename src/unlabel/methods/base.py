@@ -42,6 +42,19 @@ class Translates(Protocol):
         ...
 
 
+@runtime_checkable
+class Reads(Protocol):
+    """A method that puts images and texts into one space, where cosines compare them."""
+
+    def image_vectors(self, x: Tensor) -> Tensor:
+        """Images [B, C, S, S] as the method's views normalise them -> [B, D]."""
+        ...
+
+    def text_vectors(self, tokens: Tensor) -> Tensor:
+        """Ids of tokens [B, L] -> [B, D]."""
+        ...
+
+
 class Diverged(Exception):
     """The loss became NaN or infinite.
 
@@ -73,6 +86,8 @@ class Method(pl.LightningModule, ABC):
     """How many views of an image the loss takes, at least and at most."""
     pictured: ClassVar[int] = 8
     """How many images `picture` is given, at most."""
+    captions: ClassVar[bool] = False
+    """Whether the loss looks at `batch.tokens`, texts; there are then hyperparameters `vocabulary` and `context`."""
     host: ClassVar[Literal["any", "vit"]] = "any"
     """Which backbones the method can train."""
     limits: ClassVar[dict[str, tuple[float, float]]] = {}

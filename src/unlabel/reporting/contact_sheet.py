@@ -1,5 +1,6 @@
 """A query and its nearest images on one labelled sheet."""
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import PurePath
 
@@ -30,6 +31,14 @@ def neighbours_picture(
         corner = (2 * _GAP + step + (i % columns) * step, _GAP + (i // columns) * (step + _TEXT))
         _place(sheet, draw, picture, corner, _FRAME, (f"{i + 1}.  distance {distance:.3f}", PurePath(path).name))
     return sheet
+
+
+def text_card(text: str) -> Image.Image:
+    """A query in words, as a picture to set beside what it found."""
+    card = Image.new("RGB", (_CELL, _CELL), _PAPER)
+    lines = textwrap.wrap("".join(letter if letter.isprintable() else "?" for letter in text), 18) or [""]
+    ImageDraw.Draw(card).multiline_text((10, 10), "\n".join(lines[:7]), fill=_INK, font=ImageFont.load_default(13))
+    return card
 
 
 def _place(

@@ -15,12 +15,14 @@ class Batch:
     index    [B] int64, the images' positions in source 0
     records  per view an array of RECORD [B]: crop boxes, flips, colour factors (they stay on the host)
     masks    [B, N] bool, True = masked = to be predicted; None where the recipe has no mask
+    tokens   [B, L] int64, ids of one caption of each image; None where the method does not read
     """
 
     views: list[Tensor]
     index: Tensor
     records: list[np.ndarray]
     masks: Tensor | None = None
+    tokens: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.index)
@@ -32,6 +34,7 @@ class Batch:
             index=self.index.to(device, non_blocking=non_blocking),
             records=self.records,
             masks=None if self.masks is None else self.masks.to(device, non_blocking=non_blocking),
+            tokens=None if self.tokens is None else self.tokens.to(device, non_blocking=non_blocking),
         )
 
     def rows(self, part: slice) -> "Batch":
@@ -41,4 +44,5 @@ class Batch:
             index=self.index[part],
             records=[record[part] for record in self.records],
             masks=None if self.masks is None else self.masks[part],
+            tokens=None if self.tokens is None else self.tokens[part],
         )

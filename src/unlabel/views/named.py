@@ -29,6 +29,7 @@ recipe of a size.
                      an RRC 0.6-1, each with colours of its own                        Misra et al. 2020
     pirl-small       the same cells, RRC 0.08-1, colours as cifar-min                  for small images
     cmc              RRC 0.08-1, flip; one view                                        Tian et al. 2020
+    clip             RRC 0.9-1; one view, never mirrored                               Radford et al. 2021
     light            RRC 0.4-1, flip
     shapes           RRC 0.4-1, flip, grey 0.7, CJ(.4,.4,.4,.1) 0.8        for the built-in shapes
 
@@ -167,6 +168,8 @@ def _with_cells(whole: View) -> Recipe:
 
 def _cmc(size: int) -> Recipe:
     return Recipe(views=(View(size=size),))
+
+
 def _amdim(size: int) -> Recipe:
     view = View(size=size, jitter=(0.4, 0.4, 0.4, 0.2), grey=0.25 if size <= 64 else 0.2, interpolation="bicubic")
     if size <= 40:
@@ -174,6 +177,10 @@ def _amdim(size: int) -> Recipe:
     else:
         view = replace(view, scale=(0.3, 1.0), ratio=(0.7, 1.4))
     return Recipe(views=(view, replace(view, flip_of=0)))
+
+
+def _clip(size: int) -> Recipe:
+    return Recipe(views=(View(size=size, scale=(0.9, 1.0), flip=0.0, interpolation="bicubic"),))
 
 
 def _light(size: int) -> Recipe:
@@ -223,6 +230,7 @@ _RECIPES: dict[str, Callable[[int], Recipe]] = {
     "pirl-small": _pirl_small,
     "cmc": _cmc,
     "amdim": _amdim,
+    "clip": _clip,
     "light": _light,
     "shapes": _shapes,
 }
