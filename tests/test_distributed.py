@@ -16,6 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from unlabel.distributed import all_mean, gather, mine, rank, world
 from unlabel.losses import cosine_regression, info_nce, nt_xent
 from unlabel.nn.batchnorm import convert_batchnorm
+from unlabel.nn.split_batchnorm import split_batchnorm
 
 RANKS, ROWS = 2, 3  # rows of each rank
 
@@ -28,13 +29,13 @@ def two_views() -> tuple[Tensor, Tensor]:
     return v1, v2
 
 
-def network(*, norm: bool) -> nn.Module:
+def network(*, norm: bool, splits: int = 1) -> nn.Module:
     torch.manual_seed(2)
     maps: list[nn.Module] = [nn.BatchNorm2d(4)] if norm else []
     acting: nn.Module = BatchNormAct2d(4) if norm else nn.ReLU()
     vectors: list[nn.Module] = [nn.BatchNorm1d(5)] if norm else []
     layers = [nn.Conv2d(3, 4, 3), *maps, nn.Tanh(), nn.Conv2d(4, 4, 3), acting, nn.Flatten(), nn.Linear(64, 5)]
-    return convert_batchnorm(nn.Sequential(*layers, *vectors).double())
+    return convert_batchnorm(split_batchnorm(nn.Sequential(*layers, *vectors).double(), splits))
 
 
 class Loss(nn.Module):
@@ -43,7 +44,7 @@ class Loss(nn.Module):
     def __init__(self, kind: str, *, norm: bool) -> None:
         super().__init__()
         self.kind = kind
-        self.network = network(norm=norm)
+        self.network = network(norm=norm, splits=RANKS if "splits" in kind else 1)
 
     def forward(self, v1: Tensor, v2: Tensor) -> Tensor:
         z1, z2 = self.network(v1), self.network(v2)
@@ -55,7 +56,7 @@ class Loss(nn.Module):
                 return info_nce(z1, gather(z2), position, temperature=0.3).mean()
             case "every rank weighs the rows differently":
                 return (gather(z1) * gather(z2)).sin().sum(dim=1).mean() + (z1 * gather(z2)[:1]).sum(dim=1).mean()
-            case "a mean over the batch":
+            case "a mean over the batch" | "a mean over the batch, normalised in splits":
                 return cosine_regression(z1, z2)
         raise ValueError(self.kind)
 
@@ -66,6 +67,7 @@ CASES = [
     ("every rank computes its own anchors", True),
     ("every rank weighs the rows differently", True),
     ("a mean over the batch", True),
+    ("a mean over the batch, normalised in splits", True),
 ]
 
 

@@ -169,3 +169,17 @@ def test_memory_does_not_hold_the_matrix() -> None:
         loss.backward()
     assert largest <= max(blockwise.TILE**2, 8192 * 8)
     assert math.isfinite(loss.item()) and z1.grad is not None and z1.grad.isfinite().all()
+
+
+def test_half_precision_around_it_changes_nothing() -> None:
+    a, c, k = unit(6, 9, dtype=torch.float32), unit(5, 9, seed=1, dtype=torch.float32), torch.tensor(20.0)
+    expected = row_log_sum_exp(a, c, k)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(row_log_sum_exp(a, c, k), expected)
+
+
+def test_candidates_that_take_no_gradient_get_none() -> None:
+    a, c, k = unit(6, 3), unit(5, 3, seed=1), scalar(3.0)
+    expected, _ = torch.autograd.grad(row_log_sum_exp(a, c, k).sum(), (a, c))
+    still = row_log_sum_exp(a, c.detach(), k)
+    assert torch.equal(torch.autograd.grad(still.sum(), a)[0], expected)

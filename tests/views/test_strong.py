@@ -24,7 +24,9 @@ def photograph(side: int = 40) -> Tensor:
 
 
 def one(operation: str, level: int, image: Tensor) -> Tensor:
-    return operate(image, np.array([OPERATIONS.index(operation), 0], np.uint8), np.array([level, 3], np.int8))
+    return operate(
+        image[None], np.array([[OPERATIONS.index(operation), 0]], np.uint8), np.array([[level, 3]], np.int8)
+    )[0]
 
 
 def affine(image: Image.Image, *inverse: float) -> Image.Image:
@@ -115,7 +117,7 @@ def test_they_come_last_on_the_picture_in_8_bits() -> None:
     for record in draw(view, 30):
         usual = render(image, record, replace(view, strong=0))
         bytes_ = (255 * usual).round().to(torch.uint8)
-        want = operate(bytes_, record["operations"], record["levels"])
+        want = operate(bytes_[None], record["operations"][None], record["levels"][None])[0]
         assert torch.equal(render(image, record, view), want / 255)
 
 
@@ -126,7 +128,9 @@ def test_a_batch_is_the_operations_on_compiled_pixels() -> None:
     records = sample(view, seed=0, epoch=0, view_index=2, indices=np.arange(len(images)), sizes=sizes)
     usual = torch.empty(len(images), 3, 32, 32, dtype=torch.uint8)
     render_batch(images, records, replace(view, strong=0), usual)
-    want = torch.stack([operate(x, r["operations"], r["levels"]) for x, r in zip(usual, records, strict=True)])
+    want = torch.cat([
+        operate(x[None], r["operations"][None], r["levels"][None]) for x, r in zip(usual, records, strict=True)
+    ])  # fmt: skip
     whole = torch.empty_like(usual)
     assert torch.equal(render_batch(images, records, view, whole), want)
     normalised = (want / 255 - torch.tensor(view.mean).view(3, 1, 1)) / torch.tensor(view.std).view(3, 1, 1)

@@ -53,7 +53,8 @@ def row_log_sum_exp(
 
     float32 or float64. A row without any candidate left is -inf.
     """
-    result: Tensor = _RowLogSumExp.apply(anchors, candidates, k, excluded, same)
+    with torch.autocast(anchors.device.type, enabled=False):  # or products would be made in half precision
+        result: Tensor = _RowLogSumExp.apply(anchors, candidates, k, excluded, same)
     return result
 
 

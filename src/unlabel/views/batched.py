@@ -51,12 +51,11 @@ def render_batch(images: Sequence[Tensor], records: np.ndarray, view: View, out:
 
 
 def _render_strong(images: Sequence[Tensor], records: np.ndarray, view: View, out: Tensor) -> None:
-    """The usual steps compiled, in 8 bits; the strong operations, of which each picture has its own, by torchvision."""
+    """The usual steps compiled, in 8 bits, and the strong operations on what they give."""
     usual = torch.empty(out.shape, dtype=torch.uint8)
     render_batch(images, records, replace(view, strong=0), usual)
-    for picture, record in zip(usual, records, strict=True):
-        picture.copy_(operate(picture, record["operations"], record["levels"]))
-    out.copy_(F.normalize(usual / 255, view.mean, view.std) if out.is_floating_point() else usual)
+    shown = operate(usual, records["operations"], records["levels"])
+    out.copy_(F.normalize(shown / 255, view.mean, view.std) if out.is_floating_point() else shown)
 
 
 def prepare_renderer(say: Callable[[str], None] = lambda text: print(text, file=sys.stderr)) -> None:

@@ -44,7 +44,8 @@ def render(image: Tensor, record: np.void, view: View) -> Tensor:
         elif step == "solarise" and record["solarise"]:
             x = F.solarize(x, threshold=0.5)
     if view.strong:
-        x = operate((255 * x).round().to(torch.uint8), record["operations"], record["levels"]) / 255
+        bytes_ = (255 * x[None]).round().to(torch.uint8)
+        x = operate(bytes_, record["operations"][None], record["levels"][None])[0] / 255
     return F.normalize(x, view.mean, view.std)
 
 
