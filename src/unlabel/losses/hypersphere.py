@@ -63,13 +63,13 @@ def align_uniform(
     that of small crops among both views of all other images.
     """
     if small is None:
-        apart = alignment(z1, z2, alpha=alpha)
         spread = (uniformity(z1, t=t) + uniformity(z2, t=t)) / 2
+        apart = alignment(z1, z2, alpha=alpha)
     else:
-        apart = (alignment(small, z1, alpha=alpha) + alignment(small, z2, alpha=alpha)) / 2
         images = torch.arange(len(small), device=small.device)
         names = (images, images.repeat(2))
         spread = _potential(unit(small), unit(torch.cat([z1, z2])), names, 2 * len(small) * (len(small) - 1), t)
+        apart = (alignment(small, z1, alpha=alpha) + alignment(small, z2, alpha=alpha)) / 2
     return align_weight * apart + uniform_weight * spread
 
 

@@ -36,8 +36,7 @@ Departures
     The rate warms up from 0, where the authors begin at a sixteenth of its peak; LARS leaves gains and biases alone.
     No bias in front of the projector's batch norm, which would take it away.
     Every rank assigns the gathered images of all, where the authors add up sums across ranks: the same codes.
-    The queue is as long as its number says over all ranks together. The authors' begins with zeros, and is used when
-    none is left, which is the same.
+    The queue may have any length; the authors' is cut to whole batches.
 """
 
 from typing import ClassVar, final

@@ -13,7 +13,7 @@ def small() -> dict[str, Any]:
 
 
 def minutes() -> dict[str, Any]:
-    """At most 96 pixels and a few minutes on two cores: no small crops, a higher rate, prototypes that rest shortly."""
+    """At most 96 pixels and a few minutes on two cores: no small crops, a higher rate, prototypes that rest briefly."""
     return {
         **small(), "views": "cifar-min", "lr": 5e-3, "warmup": 0.1, "batch_size": 128, "epochs": 2,
         "freeze_prototypes": 0.1,
