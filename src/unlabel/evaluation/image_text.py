@@ -63,7 +63,7 @@ def zero_shot(images: Float[Tensor, "n d"], labels: Int[Tensor, "n"], classes: F
         cosine = F.normalize(part, dim=1) @ directions  # [b, c]
         ranks.append((~(cosine < cosine.gather(1, true[:, None]))).sum(dim=1) - 1)
     rank = torch.cat(ranks)
-    top1, top5 = (100 * float((rank < k).float().mean()) for k in (1, 5))
+    top1, top5 = (100 * float((rank < k).double().mean()) for k in (1, 5))
     five = count > 5
     return ZeroShot(top1, top5 if five else None, 100 / count, 500 / count if five else None, len(images), count)
 
@@ -95,7 +95,7 @@ def _recall(
         partners.append(belongs.sum(dim=1))
     rank, several = torch.cat(ranks), torch.cat(partners)
     return Recall(
-        at={k: 100 * float((rank < k).float().mean()) for k in ks},
+        at={k: 100 * float((rank < k).double().mean()) for k in ks},
         chance={k: 100 * float(_by_chance(several, len(c), k).mean()) for k in ks},
         queries=len(q),
         candidates=len(c),
