@@ -6,12 +6,14 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from PIL import Image
 
-from unlabel.data import open_source
+from unlabel.data import ViewLoader, open_source
 from unlabel.data.open import has_test_split
 from unlabel.data.source import Unreadable
 from unlabel.errors import Fault
+from unlabel.views import named
 
 ROWS = [
     ("a.png", "one dog"),
@@ -122,3 +124,22 @@ def test_a_table_that_is_not_there_and_its_test_split(folder):
         open_source(folder / "none.csv")
     with pytest.raises(Fault, match="a table, which has no test split"):
         open_source(written(folder, "csv"), split="test")
+
+
+def test_real_photographs_with_five_captions_each(shared_data, tmp_path):
+    folder = shared_data("flickr8k_sample")
+    said = json.loads((folder / "captions.json").read_text())
+    rows = [{"file_name": str(folder / "images" / name), "captions": texts} for name, texts in said.items()]
+    (tmp_path / "captions.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    source = open_source(tmp_path / "captions.jsonl", captions=True)
+    assert len(source) == 50 and {len(source.captions(i)) for i in range(50)} == {5}
+    assert min(source.look(0).size) == 224 and source.image(49).shape[0] == 3
+    batch = ViewLoader([source], named("clip", 64), 16, seed=0, stop=1, threads=0, tokenise=lengths).batch(0)
+    assert batch.views[0].shape == (16, 3, 64, 64)
+    for i, (length,) in zip(batch.index.tolist(), batch.tokens.tolist(), strict=True):
+        assert length in map(len, source.captions(i))
+
+
+def lengths(texts: list[str]) -> torch.Tensor:
+    """A stand-in for a tokeniser."""
+    return torch.tensor([[len(text)] for text in texts])
