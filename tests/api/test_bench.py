@@ -1,7 +1,6 @@
 """Several methods side by side: what is run, what is kept, what is refused."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,12 +19,12 @@ def in_this_process(method: str, chosen: dict, place: Path, console: object) -> 
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("bench")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(benching, "_train", in_this_process)
         unlabel.bench(["simclr", "simclr  objective=dcl"], seeds=[0, 1], out=out, **OPTIONS)
-        yield out
+    return out
 
 
 def test_every_entry_has_a_run_for_each_seed_and_a_row(done: Path) -> None:

@@ -1,4 +1,4 @@
-"""A run killed with SIGKILL at a random moment and resumed has the same weights, to the bit, as one left alone."""
+"""A run cut off or killed at a random moment and resumed has the same weights, to the bit, as one left alone."""
 
 import os
 import random
@@ -12,24 +12,21 @@ import pytest
 import torch
 
 import unlabel
+from tests.methods.toy import SMALLER
 from unlabel import methods
 from unlabel.engine import checkpoint
 from unlabel.engine.folder import RunFolder
-
-OPTIONS: dict[str, dict[str, object]] = {
-    "mae": {"backbone": "tiny_vit", "decoder_width": 32, "decoder_heads": 2},
-    "dino": {"prototypes": 64, "head_width": 64, "bottleneck": 16},
-    "cut": {"data_b": "shapes:64", "generator_width": 4, "generator_blocks": 5, "discriminator_width": 4},
-    "byol": {"projector_width": 64},
-}
+from unlabel.engine.options import hyperparameters
 
 
 def options(name: str) -> dict[str, object]:
     """Short runs of the recipe `small`: a dozen updates over several epochs, a checkpoint after each."""
-    batch = 1 if name == "cut" else 16
-    common = {"data": "shapes:64", "batch_size": batch, "epochs": 1 if name == "cut" else 6, "monitors": 2,
-              "save_every": "0.001s", "evaluate": False, "device": "cpu", "recipe": "small"}  # fmt: skip
-    return {**common, **OPTIONS.get(name, {})}
+    common = {"data": "shapes:64", "batch_size": 16, "epochs": 6, "monitors": 2, "save_every": "0.001s",
+              "evaluate": False, "device": "cpu", "recipe": "small"}  # fmt: skip
+    if name == "cut":
+        common |= {"data_b": "shapes:64", "batch_size": 1, "epochs": 1}
+    known = hyperparameters(methods.get(name))
+    return {**common, **{option: value for option, value in SMALLER.items() if option in known}}
 
 
 def weights(folder: Path) -> dict[str, object]:
@@ -43,20 +40,54 @@ def assert_identical(one: dict[str, object], other: dict[str, object]) -> None:
         assert same, f"{name} differs"
 
 
-@pytest.mark.parametrize("name", methods.available())
-def test_killed_and_resumed_equals_uninterrupted(name: str, tmp_path: Path) -> None:
-    unlabel.pretrain(name, out=tmp_path / "whole", **options(name))
+class Gone(BaseException):
+    """The end of a run that had no time to save anything."""
+
+
+def end(name: str, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that ends in the middle of an update, and leaves what the updates before it saved."""
+    last, advance = random.randint(2, 10), methods.Method.advance
+
+    def advance_or_end(self: methods.Method) -> None:
+        advance(self)
+        if self.updates == last:
+            raise Gone
+
+    with monkeypatch.context() as patch:
+        patch.setattr(methods.Method, "advance", advance_or_end)
+        with pytest.raises(Gone):
+            unlabel.pretrain(name, out=out, **options(name))
+
+
+def kill(name: str, out: Path) -> None:
+    """A process that is killed at a random moment after its first checkpoint."""
     words = [f"{key}={value}" for key, value in options(name).items()]
-    command = [sys.executable, "-m", "unlabel", "pretrain", name, f"out={tmp_path / 'killed'}", *words]
+    command = [sys.executable, "-m", "unlabel", "pretrain", name, f"out={out}", *words]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    stored, deadline = RunFolder(tmp_path / "killed").checkpoint, time.monotonic() + 120
+    stored, deadline = RunFolder(out).checkpoint, time.monotonic() + 120
     while not stored.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
     time.sleep(random.uniform(0.0, 0.6))
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait() in (0, -signal.SIGKILL), process.stderr.read().decode()
-    unlabel.pretrain(resume=tmp_path / "killed")
-    assert_identical(weights(tmp_path / "killed"), weights(tmp_path / "whole"))
-    ours = [{**line, "seconds": 0, "images_per_second": 0} for line in RunFolder(tmp_path / "killed").readings()]
-    theirs = [{**line, "seconds": 0, "images_per_second": 0} for line in RunFolder(tmp_path / "whole").readings()]
+
+
+def assert_goes_on(name: str, cut_off: Path, whole: Path) -> None:
+    unlabel.pretrain(name, out=whole, **options(name))
+    unlabel.pretrain(resume=cut_off)
+    assert_identical(weights(cut_off), weights(whole))
+    ours = [{**line, "seconds": 0, "images_per_second": 0} for line in RunFolder(cut_off).readings()]
+    theirs = [{**line, "seconds": 0, "images_per_second": 0} for line in RunFolder(whole).readings()]
     assert ours == theirs  # the journal has no gap and nothing twice
+
+
+@pytest.mark.parametrize("name", methods.available())
+def test_ended_and_resumed_equals_uninterrupted(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    end(name, tmp_path / "ended", monkeypatch)
+    assert_goes_on(name, tmp_path / "ended", tmp_path / "whole")
+
+
+@pytest.mark.parametrize("name", ["simclr", "cut"])
+def test_killed_and_resumed_equals_uninterrupted(name: str, tmp_path: Path) -> None:
+    kill(name, tmp_path / "killed")
+    assert_goes_on(name, tmp_path / "killed", tmp_path / "whole")

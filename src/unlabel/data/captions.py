@@ -10,14 +10,13 @@ from torch import Tensor
 from unlabel.data.folder import Folder
 from unlabel.data.source import Look, Source, Unreadable, digest
 from unlabel.errors import Fault
-from unlabel.views.philox import words
+from unlabel.views.philox import CAPTIONS, words
 
 Tokenise = Callable[[Sequence[str]], Tensor]
 """B texts -> ids of tokens, int64 [B, L] (`tokens.Tokeniser` is one)."""
 
 NONE = "it has no caption"
 LONGEST = 1 << 16  # bytes of a file of captions
-_STREAM = 4  # of random words; views, masks, the order of pictures and shapes have 0 to 3
 
 
 class Captioned(Source):
@@ -130,6 +129,6 @@ def tokens_of(
 
 def drawn(source: Source, indices: np.ndarray, *, seed: int, epoch: int) -> list[str]:
     """One caption of each picture, all of a picture's equally likely: a function of (seed, epoch, picture) alone."""
-    word = words(1, seed=seed, epoch=epoch, indices=indices, stream=_STREAM)[:, 0]  # [B] of 32 bits
+    word = words(1, seed=seed, epoch=epoch, indices=indices, stream=CAPTIONS)[:, 0]  # [B] of 32 bits
     texts = (source.captions(int(i)) for i in indices)
     return [some[int(w) * len(some) >> 32] for some, w in zip(texts, word, strict=True)]

@@ -28,9 +28,8 @@ from unlabel.data.source import Look, Source, Unreadable
 from unlabel.errors import Fault
 from unlabel.views import Batch, Recipe, least_sizes, rescaled, sample_all
 from unlabel.views.batched import render_batch
-from unlabel.views.philox import words
+from unlabel.views.philox import ORDER, words
 
-_ORDER = 2  # stream of random words; views and masks have 0 and 1
 _CHUNK = 1 << 16
 
 
@@ -205,7 +204,7 @@ class ViewLoader:
         """[pictures] which picture of a source is at each position of an epoch."""
         word = np.concatenate(
             [
-                words(2, seed=self.seed, epoch=epoch, indices=part, stream=_ORDER, view=number)
+                words(2, seed=self.seed, epoch=epoch, indices=part, stream=ORDER, view=number)
                 for part in np.split(np.arange(self.pictures), range(_CHUNK, self.pictures, _CHUNK))
             ]
         )  # [pictures, 2] of 32 bits

@@ -38,7 +38,7 @@ from torch import Tensor
 
 from unlabel.data.source import Source, digest
 from unlabel.errors import Fault, nearest
-from unlabel.views.philox import words
+from unlabel.views.philox import SHAPES, words
 
 # The ranges that make the set. Shapes differ from their ground in luma; what is drawn only to be in the way is mostly
 # colour of luma zero. So it rules the pixels, and grey copies, hue jitter and crops teach a network to ignore it.
@@ -73,7 +73,6 @@ TEXTURES = {  # weights of two waves at right angles, a and b, and of their prod
 SPLITS = ("train", "test")
 LUMA = np.array([0.299, 0.587, 0.114])
 REACH, CELLS = 1.25, 160  # a table spans [-REACH, REACH] in the shape's frame, in CELLS steps
-_STREAM = 3  # of random words; views, masks and the order of pictures have 0, 1 and 2
 _CHUNK = 64  # pictures drawn together: what is in the making fits the processor's cache
 
 Field = Callable[[np.ndarray, np.ndarray], np.ndarray]  # x, y (upwards) -> signed distance, negative inside
@@ -189,7 +188,7 @@ class Shapes(Source):
 def _draw(count: int, split: int) -> dict[str, np.ndarray]:
     """All numbers that the pictures are made of, [count] each; row i does not depend on count."""
     whole = -(-count // len(CLASSES)) * len(CLASSES)
-    drawn = words(14, seed=split, epoch=0, indices=np.arange(whole), stream=_STREAM).T / 2.0**32  # [14, whole]
+    drawn = words(14, seed=split, epoch=0, indices=np.arange(whole), stream=SHAPES).T / 2.0**32  # [14, whole]
     unit = iter(drawn[1:, :count])
 
     def between(low: float, high: float) -> np.ndarray:

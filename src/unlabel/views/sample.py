@@ -10,7 +10,7 @@ from itertools import permutations
 
 import numpy as np
 
-from unlabel.views.philox import words
+from unlabel.views.philox import MASKS, SHARED, VIEWS, words
 from unlabel.views.recipe import MOST, RandomMask, Recipe, View
 from unlabel.views.strong import LEVELS, OPERATIONS
 
@@ -42,7 +42,6 @@ RECORD = np.dtype(
     ]
 )
 
-_VIEWS, _MASKS, _SHARED = 0, 1, 4  # streams; pictures' order and built-in shapes have 2 and 3
 _ATTEMPTS = 10
 # Where each uniform of a record lies: areas, log ratios, then one each. A "pad" crop has no areas, and uses the first.
 _AREA, _RATIO, _MOVED = slice(0, _ATTEMPTS), slice(_ATTEMPTS, 2 * _ATTEMPTS), 0
@@ -61,7 +60,7 @@ def sample(view: View, *, seed: int, epoch: int, view_index: int, indices: np.nd
     returns  RECORD [B]
     """
     drawn = partial(words, seed=seed, epoch=epoch, indices=indices)
-    word = drawn(_OPERATIONS + view.strong, stream=_VIEWS, view=view_index)  # [B, 35 and more]
+    word = drawn(_OPERATIONS + view.strong, stream=VIEWS, view=view_index)  # [B, 35 and more]
     u = word * 2.0**-32  # in [0, 1)
     size = np.asarray(sizes, np.int64).reshape(-1, 2)
     record = np.zeros(len(word), RECORD)
@@ -70,13 +69,13 @@ def sample(view: View, *, seed: int, epoch: int, view_index: int, indices: np.nd
     record["seed"] = word[:, _SEED_LOW] | word[:, _SEED_HIGH] << np.uint64(32)
 
     if view.crop == "cell":  # the words of the box know no view: it is the same for all cells of an image
-        shared = drawn(_OF_A_BOX, stream=_SHARED) * 2.0**-32  # [B, 22]
+        shared = drawn(_OF_A_BOX, stream=SHARED) * 2.0**-32  # [B, 22]
         box = _cell(view, u, shared, size)
     else:
         box = _crop(view, u, size)
     for name, value in zip(("top", "left", "height", "width"), box, strict=True):
         record[name] = value
-    turned = u if view.flip_of is None else drawn(_FLIP + 1, stream=_VIEWS, view=view.flip_of) * 2.0**-32
+    turned = u if view.flip_of is None else drawn(_FLIP + 1, stream=VIEWS, view=view.flip_of) * 2.0**-32
     record["flip"] = turned[:, _FLIP] < _share(view, "flip", view.flip)
     record["grey"] = u[:, _GREY] < _share(view, "grey", view.grey)
     record["solarise"] = u[:, _SOLARISE] < _share(view, "solarise", view.solarise)
@@ -250,6 +249,6 @@ def sample_masks(mask: RandomMask, *, seed: int, epoch: int, indices: np.ndarray
     Every cell gets a random word; the cells with the smallest are masked (all subsets are equally likely). The
     cell's number in the lowest bits keeps two equal words apart.
     """
-    word = words(mask.cells, seed=seed, epoch=epoch, indices=indices, stream=_MASKS)  # [B, N]
+    word = words(mask.cells, seed=seed, epoch=epoch, indices=indices, stream=MASKS)  # [B, N]
     key = word << np.uint64(20) | np.arange(mask.cells, dtype=np.uint64)
     return key < np.partition(key, mask.masked, axis=1)[:, mask.masked, None]
