@@ -16,7 +16,7 @@ from tests.methods.toy import SMALLER
 from unlabel import methods
 from unlabel.engine import checkpoint
 from unlabel.engine.folder import RunFolder
-from unlabel.engine.options import hyperparameters
+from unlabel.engine.options import hyperparameters, needs_backbone
 
 
 def options(name: str) -> dict[str, object]:
@@ -25,7 +25,10 @@ def options(name: str) -> dict[str, object]:
               "evaluate": False, "device": "cpu", "recipe": "small"}  # fmt: skip
     if name == "cut":
         common |= {"data_b": "shapes:64", "batch_size": 1, "epochs": 1}
-    known = hyperparameters(methods.get(name))
+    kind = methods.get(name)
+    if needs_backbone(kind):
+        common["backbone"] = "tiny_vit" if kind.host == "vit" else "tiny_resnet"
+    known = hyperparameters(kind)
     return {**common, **{option: value for option, value in SMALLER.items() if option in known}}
 
 
