@@ -11,9 +11,11 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Result",
+    "distil",
     "embed",
     "evaluate",
     "export",
+    "finetune",
     "load",
     "neighbors",
     "pack",
@@ -26,9 +28,11 @@ __all__ = [
 if TYPE_CHECKING:
     from unlabel.api import (
         Result,
+        distil,
         embed,
         evaluate,
         export,
+        finetune,
         load,
         neighbors,
         pack,

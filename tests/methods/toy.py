@@ -30,6 +30,7 @@ SMALLER = {
     "discriminator_width": 4,
     "discriminator_layers": 2,
     "patches": 32,
+    "context_width": 16,
 }
 SMALL_VIT = backbones.resolve("tiny_vit", SIZE)
 

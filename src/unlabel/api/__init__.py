@@ -4,6 +4,8 @@ from unlabel.api.packing import pack as pack
 from unlabel.api.packing import verify_pack as verify_pack
 from unlabel.api.pretraining import Result as Result
 from unlabel.api.pretraining import pretrain as pretrain
+from unlabel.api.teaching import distil as distil
+from unlabel.api.teaching import finetune as finetune
 from unlabel.api.using import embed as embed
 from unlabel.api.using import evaluate as evaluate
 from unlabel.api.using import export as export

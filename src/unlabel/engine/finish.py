@@ -11,17 +11,18 @@ from torch import Tensor
 
 from unlabel.data.source import Source
 from unlabel.diagnostics import verdict
+from unlabel.engine.classified import assess_classifier
 from unlabel.engine.fit import loader
 from unlabel.engine.folder import RunFolder, read_json, write_atomically, write_json
 from unlabel.engine.job import Job
-from unlabel.engine.keep import evaluation_view
+from unlabel.engine.keep import evaluation_view, kept_spec
 from unlabel.engine.machine import peak_memory_mb
 from unlabel.engine.sources import Sources
 from unlabel.evaluation.evaluate import Progress, evaluate
 from unlabel.evaluation.features import Features, extract
 from unlabel.evaluation.protocol import Protocol
 from unlabel.evaluation.translation import evaluate_translation
-from unlabel.methods import Method, Translates
+from unlabel.methods import Classifies, Method, Translates
 from unlabel.views import Batch
 
 SHOWN = 2_000  # rows of embeddings.parquet that an evaluation writes
@@ -49,8 +50,11 @@ def assess(
 ) -> list[int]:
     """Evaluate a finished method against its controls; writes evaluation.json and embeddings.parquet.
 
-    Returns the positions, among the queries, of the images in embeddings.parquet.
+    Returns the positions, among the queries, of the images in embeddings.parquet; of a classifier it has none.
     """
+    if isinstance(method, Classifies):
+        assess_classifier(job, method, sources, folder, progress)
+        return []
     method.eval()
     view = evaluation_view(job, method)
     device = torch.device(job.settings.device)
@@ -71,7 +75,7 @@ def assess(
         sources.memory,
         sources.queries,
         view=view,
-        backbone_spec=job.backbone,
+        backbone_spec=kept_spec(job, method) if job.backbone else None,
         device=device,
         protocol=protocol,
         progress=progress,

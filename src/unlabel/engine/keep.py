@@ -1,7 +1,7 @@
 """What is kept of a run: the backbone's weights and how to build the network they belong to; and loading it."""
 
 import json
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,17 @@ from unlabel.engine.job import Job, build_method, recipe
 from unlabel.errors import Fault
 from unlabel.methods import Method
 from unlabel.nn import backbones
+from unlabel.nn.patch_grid import PatchGrid
 from unlabel.views import View, evaluation
+
+
+def kept_spec(job: Job, method: Method) -> backbones.Spec:
+    """How the network that is kept is built: the job's backbone, or that behind a grid of patches."""
+    assert job.backbone is not None
+    kept = method.kept
+    if not isinstance(kept, PatchGrid):
+        return job.backbone
+    return replace(job.backbone, grid=kept.grid, overlap=kept.overlap)
 
 
 def save_backbone(job: Job, method: Method, folder: RunFolder) -> None:
@@ -27,9 +37,10 @@ def save_backbone(job: Job, method: Method, folder: RunFolder) -> None:
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in method.kept.state_dict().items()}
     write_atomically(folder.weights, save_tensors(tensors, metadata={"format": "pt"}))
     view = recipe(job, method).views[0]
+    spec = kept_spec(job, method)
     write_json(folder.backbone, {
-        **asdict(job.backbone), "mean": view.mean, "std": view.std, "method": job.run.method,
-        "in_plain_timm": backbones.timm_snippet(job.backbone),
+        **asdict(spec), "mean": view.mean, "std": view.std, "method": job.run.method,
+        "in_plain_timm": backbones.timm_snippet(spec),
     })  # fmt: skip
 
 
@@ -62,7 +73,8 @@ def load_backbone(run: str | Path) -> nn.Module:
 
 def spec_of(facts: dict[str, Any]) -> backbones.Spec:
     """The backbone that backbone.json describes."""
-    return backbones.Spec(**{field.name: facts[field.name] for field in fields(backbones.Spec)})
+    known = [field.name for field in fields(backbones.Spec) if field.name in facts]
+    return backbones.Spec(**{name: facts[name] for name in known})
 
 
 def load_method(run: str | Path) -> tuple[Job, Method]:

@@ -1,5 +1,7 @@
 """Losses: tensors in, a scalar out. No state, no parameters, no process group."""
 
+from unlabel.losses.distillation import distillation
+from unlabel.losses.grid_nce import grid_nce
 from unlabel.losses.hypersphere import align_uniform, alignment, uniformity
 from unlabel.losses.info_nce import info_nce, nt_xent
 from unlabel.losses.masked import masked_mse
@@ -26,8 +28,10 @@ __all__ = [
     "dcl",
     "dclw",
     "debiased",
+    "distillation",
     "drlim",
     "flat_nce",
+    "grid_nce",
     "hard_contrastive",
     "hard_negatives",
     "info_nce",
