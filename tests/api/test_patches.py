@@ -23,9 +23,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_load_returns_the_grid_with_its_weights(run: Path) -> None:
     backbone = unlabel.load(run)
-    assert isinstance(backbone, PatchGrid) and (backbone.grid, backbone.overlap) == (7, 0.5)
+    assert isinstance(backbone, PatchGrid) and (backbone.grid, backbone.overlap) == (5, 0.5)
     facts = json.loads((run / "backbone.json").read_text())
-    assert (facts["grid"], facts["overlap"]) == (7, 0.5) and "class PatchGrid" in facts["in_plain_timm"]
+    assert (facts["grid"], facts["overlap"]) == (5, 0.5) and "class PatchGrid" in facts["in_plain_timm"]
     _, method = load_method(run)
     x = torch.randn(3, 3, 32, 32)
     with torch.no_grad():

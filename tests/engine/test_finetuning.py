@@ -102,6 +102,11 @@ def test_the_run_that_it_comes_from_stays_as_it_was() -> None:
                if isinstance(a, Tensor))  # fmt: skip
 
 
+def test_its_batch_norms_learn_whatever_mode_the_run_was_loaded_in() -> None:
+    tuned = tuning(origin().eval(), from_head=2)
+    assert all(part.training for part in tuned.modules())
+
+
 def test_from_scratch_it_takes_the_layers_and_not_the_weights() -> None:
     start = origin()
     fresh, tuned = tuning(start, from_head=1, scratch=True), tuning(start, from_head=1)

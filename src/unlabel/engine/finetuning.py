@@ -122,6 +122,6 @@ def _kept_layers(origin: Method, count: int) -> nn.Sequential:
     if not isinstance(projector, nn.Sequential):
         raise Fault(f"{origin.title} has no projector to fine-tune from: leave out the option `from_head`")
     try:
-        return copy.deepcopy(first_layers(projector, count))
+        return copy.deepcopy(first_layers(projector, count)).train()  # a loaded run is in evaluation mode
     except ValueError as problem:
         raise Fault(f"option `from_head` is {count}, and {problem} in this run of {origin.title}") from problem

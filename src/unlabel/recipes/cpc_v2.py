@@ -4,10 +4,10 @@ from typing import Any
 
 
 def small() -> dict[str, Any]:
-    """At most 96 pixels, two cores or one GPU: 7 x 7 patches that share half, a fifth of them of one colour, AdamW."""
+    """At most 96 pixels, two cores or one GPU: 5 x 5 patches that share half, a fifth of them of one colour, AdamW."""
     return {
         "optimiser": "adamw", "lr": 1e-3, "weight_decay": 1e-4, "warmup": 0.05, "schedule": "cosine",
-        "batch_size": 64, "epochs": 100, "grid": 7, "overlap": 0.5, "steps_to_ignore": 1,
+        "batch_size": 64, "epochs": 100, "grid": 5, "overlap": 0.5, "steps_to_ignore": 1,
         "context_width": 128, "context_blocks": 3, "patch_drop": 0.2,
     }  # fmt: skip
 
