@@ -23,6 +23,7 @@ from unlabel.api.pretraining import (
 )
 from unlabel.engine import options as engine_options
 from unlabel.engine.classified import control_of, save_classifier
+from unlabel.engine.finetuning import SHARE
 from unlabel.engine.finish import close_run
 from unlabel.engine.fit import fit
 from unlabel.engine.folder import RunFolder
@@ -101,7 +102,7 @@ def _begin(kind: str, run: Path, console: Console, options: Mapping[str, Any]) -
         raise Fault(f"fine-tuning goes on with the backbone of {run}: leave out the option `backbone`")
     asked = Run(**chosen.run)
     folder = RunFolder(place(asked))
-    share = chosen.hyper.get("labels", 0.1)
+    share = chosen.hyper.get("labels", SHARE)
     lesson = labelled_lesson(asked, share) if kind == "finetune" else unlabelled_lesson(asked, before)
     if chosen.hyper.get("alpha", 1.0) < 1 and not (lesson.known >= 0).any():
         raise Fault(f"{asked.data} holds other images than the teacher had labels of: leave out the option `alpha`")

@@ -31,6 +31,9 @@ from unlabel.optim.plan import Plan
 from unlabel.views import Batch, Recipe, View
 
 
+SHARE = 0.1  # of the labels, unless the user says otherwise
+
+
 @final
 class FineTuning(Method):
     """A run's backbone, perhaps with the beginning of its head, under a new linear classifier, trained with labels.
@@ -56,7 +59,7 @@ class FineTuning(Method):
         origin: Method,
         size: int,
         classes: int,
-        labels: float = 0.1,
+        labels: float = SHARE,
         from_head: int = 0,
         scratch: bool = False,
     ) -> None:
