@@ -3,6 +3,7 @@
 import pytest
 
 from unlabel import methods
+from unlabel.engine.kinds import TAUGHT
 from unlabel.engine.options import check
 from unlabel.errors import Fault
 from unlabel.recipes import choose, recipes
@@ -30,3 +31,9 @@ def test_auto_goes_by_data_then_by_size() -> None:
     assert choose("simclr", "auto", data="photos", size=224)[0] == "large"
     with pytest.raises(Fault, match="did you mean `small`"):
         choose("simclr", "smal", data="photos", size=32)
+
+
+@pytest.mark.parametrize(("task", "recipe"), [(task, recipe) for task in TAUGHT for recipe in recipes(task)])
+def test_what_goes_on_from_a_run_has_recipes_too(task: str, recipe: str) -> None:
+    assert {"paper", "small", "large"} <= set(recipes(task))
+    check(task, {"data": "shapes", **recipes(task)[recipe]()})

@@ -12,9 +12,11 @@ __version__ = "0.1.0"
 __all__ = [
     "Result",
     "bench",
+    "distil",
     "embed",
     "evaluate",
     "export",
+    "finetune",
     "load",
     "neighbors",
     "pack",
@@ -30,9 +32,11 @@ if TYPE_CHECKING:
     from unlabel.api import (
         Result,
         bench,
+        distil,
         embed,
         evaluate,
         export,
+        finetune,
         load,
         neighbors,
         pack,

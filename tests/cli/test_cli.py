@@ -53,6 +53,11 @@ def test_wrong_options_end_with_status_2_and_every_fault() -> None:
         ("pretrain", "simclr"),
         ("pretrain", "--resume", "/does/not/exist"),
         ("evaluate", "/does/not/exist"),
+        ("finetune",),
+        ("finetune", "/does/not/exist", "--labels", "0.1"),
+        ("finetune", "one", "two"),
+        ("distil", "--resume", "/does/not/exist"),
+        ("pretrain", "distil", "--data", "shapes"),
         ("explain", "bylo"),
         ("scan", "/does/not/exist"),
         ("export", "/does/not/exist", "--to", "timm"),
@@ -78,13 +83,15 @@ def test_help_shows_an_example_for_every_command(run: Run) -> None:
         "translate",
         "zeroshot",
         "retrieve",
+        "finetune",
+        "distil",
         "methods",
         "explain",
         "scan",
         "pack",
     ):
         assert command in listed
-    for command in ("pretrain", "scan"):
+    for command in ("pretrain", "scan", "finetune", "distil"):
         assert f"unlabel {command}" in run(command, "--help").stdout
 
 

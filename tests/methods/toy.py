@@ -46,6 +46,7 @@ SMALLER = {
     "text_width": 32,
     "text_depth": 1,
     "text_heads": 2,
+    "context_width": 16,
 }
 SMALL_VIT = backbones.resolve("tiny_vit", SIZE)
 

@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from unlabel.nn.heads import PrototypeHead, mlp
+from unlabel.nn.heads import PrototypeHead, first_layers, mlp
 
 
 def shape_of(head: nn.Sequential) -> list[str]:
@@ -89,3 +89,12 @@ def test_prototype_head_stays_in_float32_under_autocast() -> None:
     assert z.dtype == torch.bfloat16 and cosines.dtype == torch.float32
     exact = F.normalize(z.double(), dim=1) @ F.normalize(head.prototypes.double(), dim=1).T
     assert (cosines - exact).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize(("count", "parts"), [(0, 0), (1, 3), (2, 6), (3, 8), (-1, 8)])
+def test_first_layers_come_with_their_norm_and_activation(count: int, parts: int) -> None:
+    head = mlp(6, 10, 4, layers=3)
+    first = first_layers(head, count)
+    assert len(first) == parts and all(a is b for a, b in zip(first, head, strict=False))
+    with pytest.raises(ValueError, match="has 3 layers, not 4"):
+        first_layers(head, 4)

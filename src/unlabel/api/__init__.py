@@ -7,6 +7,8 @@ from unlabel.api.pretraining import Result as Result
 from unlabel.api.pretraining import pretrain as pretrain
 from unlabel.api.texts import retrieve as retrieve
 from unlabel.api.texts import zeroshot as zeroshot
+from unlabel.api.teaching import distil as distil
+from unlabel.api.teaching import finetune as finetune
 from unlabel.api.using import embed as embed
 from unlabel.api.using import evaluate as evaluate
 from unlabel.api.using import export as export

@@ -1,7 +1,7 @@
 """Pre-training, from options to a finished run folder."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from unlabel.engine.fit import fit
 from unlabel.engine.folder import RunFolder, fresh, write_json
 from unlabel.engine.job import Job, build_method, decide, recipe
 from unlabel.engine.keep import load_backbone, load_method, note_skipped, save_backbone
+from unlabel.engine.kinds import TAUGHT
 from unlabel.engine.machine import git_commit, machine, versions
 from unlabel.engine.progress import stages
 from unlabel.engine.run import Run
@@ -66,30 +67,35 @@ def pretrain(
         return _resume(RunFolder(resume), console)
     if method is None:
         raise Fault("no method given; `unlabel methods` lists them, for example `unlabel pretrain simclr --data DIR`")
-    chosen = engine_options.check(method, {name: _text(value) for name, value in options.items()})
-    if chosen.run.get("recipe", "auto") not in ("auto", *recipes.recipes(method)):
-        recipes.choose(method, chosen.run["recipe"], data="", size=0)  # raises, with the nearest name
+    if method in TAUGHT:
+        raise Fault(f"`{method}` goes on from a run: `unlabel {method} RUN`")
+    chosen = engine_options.check(method, plain_values(options))
+    known_recipe(chosen)
     asked = Run(**chosen.run)
-    folder = RunFolder(_place(asked))
+    folder = RunFolder(place(asked))
     sources = open_sources(asked)
     size = asked.size or image_size(sources.training[0])
     name, start = recipes.choose(method, asked.recipe, data=asked.data, size=size)
     job = decide(chosen, start, sources)
     job = replace(job, run=replace(job.run, recipe=name, out=str(folder.path)))
-    build_method(job)  # whatever the method itself refuses is refused before anything is written
-    folder.path.mkdir(parents=True, exist_ok=True)
-    write_json(folder.run_json, {
-        "unlabel": __version__, **job.as_dict(), "data": _data_facts(job, sources), "versions": versions(),
-        "machine": machine(), "git": git_commit(), "protocol": {"split": sources.split}, "cost": {}, "finished": False,
-    })  # fmt: skip
+    recipe(job, build_method(job))  # whatever the method itself refuses is refused before anything is written
+    begin(job, sources, folder)
     return _run(job, sources, folder, console, resume=False)
 
 
-def _text(value: Any) -> Any:
-    return str(value) if isinstance(value, Path) else value
+def plain_values(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options with paths as text."""
+    return {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
 
 
-def _place(run: Run) -> Path:
+def known_recipe(chosen: engine_options.Options) -> None:
+    """Fault, with the nearest name, where a recipe was asked for that there is not."""
+    name = chosen.run.get("recipe", "auto")
+    if name not in ("auto", *recipes.recipes(chosen.run["method"])):
+        recipes.choose(chosen.run["method"], name, data="", size=0)
+
+
+def place(run: Run) -> Path:
     """The folder to write; Fault if it holds something already."""
     if run.out is None:
         stem = Path(run.data.split("@")[0].replace(":", "-")).stem or "data"
@@ -98,6 +104,16 @@ def _place(run: Run) -> Path:
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise Fault(f"{path} exists and is not empty: choose another --out, or go on with it by --resume {path}")
     return path
+
+
+def begin(job: Job, sources: Sources, folder: RunFolder, **more: Any) -> None:
+    """Make the run folder, with what was decided in run.json."""
+    folder.path.mkdir(parents=True, exist_ok=True)
+    write_json(folder.run_json, {
+        "unlabel": __version__, **job.as_dict(), "data": _data_facts(job, sources), "versions": versions(),
+        "machine": machine(), "git": git_commit(), "protocol": {"split": sources.split}, "cost": {}, "finished": False,
+        **more,
+    })  # fmt: skip
 
 
 def _data_facts(job: Job, sources: Sources) -> dict[str, Any]:
@@ -111,28 +127,35 @@ def _data_facts(job: Job, sources: Sources) -> dict[str, Any]:
 def _resume(folder: RunFolder, console: Console) -> Result:
     stored = folder.read()
     job = Job.from_dict(stored)
+    if job.command != "pretrain":
+        raise Fault(f"{folder.path} goes on from another run: `unlabel {job.command} --resume {folder.path}`")
     if stored["finished"]:
         console.print(f"{folder.path} is finished already; its report is {folder.report}")
         return result_of(folder)
     sources = open_sources(job.run)
-    if [source.fingerprint() for source in sources.training] != stored["data"]["fingerprint"]:
-        raise Fault(
-            f"{job.run.data} has changed since {folder.path} was begun, so it cannot go on exactly: "
-            "restore the files or start a new run"
-        )
+    check_unchanged(job, sources, folder)
     begun = folder.checkpoint.exists()  # killed before its first checkpoint, a run simply starts
     return _run(job, sources, folder, console, resume=begun)
 
 
+def check_unchanged(job: Job, sources: Sources, folder: RunFolder) -> None:
+    """Fault where the images are not those that the run was begun with."""
+    if [source.fingerprint() for source in sources.training] != folder.read()["data"]["fingerprint"]:
+        raise Fault(
+            f"{job.run.data} has changed since {folder.path} was begun, so it cannot go on exactly: "
+            "restore the files or start a new run"
+        )
+
+
 def _run(job: Job, sources: Sources, folder: RunFolder, console: Console, *, resume: bool) -> Result:
-    _announce(job, sources, folder, console)
+    announce(job, sources, folder, console)
     sources = with_tokeniser(job, sources, folder)
     job = fit(job, sources, folder, console, resume=resume)
     _, method = load_method(folder.path)
     method.plan = job.plan
     save_backbone(job, method, folder)
     save_towers(job, method, folder)
-    _draw(job, method, sources, folder)
+    draw(job, method, sources, folder)
     if job.run.evaluate:
         begun = time.monotonic()
         finish(job, method, sources, folder, console)
@@ -161,7 +184,7 @@ def result_of(folder: RunFolder) -> Result:
     return Result(folder.path, folder.report if folder.report.exists() else None, judged, evaluation)
 
 
-def _announce(job: Job, sources: Sources, folder: RunFolder, console: Console) -> None:
+def announce(job: Job, sources: Sources, folder: RunFolder, console: Console) -> None:
     """Say what was chosen, and why, before it is done."""
     say: Callable[[str], None] = lambda text: console.print(text, highlight=False, soft_wrap=True)  # noqa: E731
     images = " and ".join(f"{len(source):,}" for source in sources.training)
@@ -176,7 +199,8 @@ def _announce(job: Job, sources: Sources, folder: RunFolder, console: Console) -
     say(f"run folder {folder.path}")
 
 
-def _draw(job: Job, method: Method, sources: Sources, folder: RunFolder) -> None:
+def draw(job: Job, method: Method, sources: Sources, folder: RunFolder) -> None:
+    """Draw the views that the method saw, and what it has to show of them, into the run folder."""
     batch, drawn = pictures(job, method, sources)
     views = recipe(job, method).views
     write_picture(views_grid(batch.views, views[0].mean, views[0].std), folder.artifacts / "views.png")

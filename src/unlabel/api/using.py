@@ -16,6 +16,8 @@ from unlabel.engine.finish import write_embeddings
 from unlabel.engine.folder import RunFolder
 from unlabel.engine.job import recipe
 from unlabel.engine.keep import backbone_facts, load_backbone, load_method
+from unlabel.engine.labels import open_lesson
+from unlabel.engine.progress import stages
 from unlabel.engine.run import Run
 from unlabel.engine.sources import open_sources, same_channels
 from unlabel.errors import Fault, nearest
@@ -34,13 +36,16 @@ def load(run: str | Path) -> nn.Module:
 def evaluate(run: str | Path, *, data: str | None = None, console: Console | None = None) -> Result:
     """Evaluate a run's backbone (kNN, linear probe) on labelled images, against its controls; renews the report.
 
+    Of a fine-tuned or distilled run: how often it is right.
+
     data: the images; default: those the run was given. Labels are class folders, or those of the data set.
     console: where progress is shown; default: standard error.
     """
     folder = RunFolder(run)
     job, method = load_method(run)
     chosen = job.run if data is None else Run(**{**vars(job.run), "eval_data": data})
-    finish(job, method, open_sources(chosen), folder, console or Console(stderr=True))
+    sources = open_lesson(job).sources if job.origin and data is None else open_sources(chosen)
+    finish(job, method, sources, folder, console or Console(stderr=True))
     write_report(folder.path)
     return result_of(folder)
 

@@ -90,7 +90,7 @@ def pretrain(words: tuple[str, ...]) -> None:
 
 def main() -> None:
     """Run the command line; a user's mistake ends with status 2 and sentences, never with a traceback."""
-    from unlabel.cli import after, bench, look, texts  # noqa: F401 (their commands join the group)
+    from unlabel.cli import after, bench, look, taught, texts  # noqa: F401 (their commands join the group)
 
     try:
         cli(standalone_mode=False)

@@ -25,6 +25,10 @@ def _scores(evaluation: dict) -> None:
     """The table of an evaluation: this run beside its controls."""
     from rich.table import Table
 
+    if evaluation.get("classification"):
+        for who, scores in evaluation["classification"].items():
+            OUT.print(f"{who}: " + ", ".join(f"{top} {value:.1f} %" for top, value in scores.items()), highlight=False)
+        return
     knn, linear = evaluation.get("knn"), evaluation.get("linear")
     if not knn and not linear:
         for name, value in (evaluation.get("translation") or {}).items():

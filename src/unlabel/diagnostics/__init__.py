@@ -6,8 +6,10 @@ spectrum     singular_values, covariance_spectrum, effective_rank, dimensions_fo
 hypersphere  alignment, uniformity: do views agree, do images fill the sphere?
 measure      all of them at once
 verdict      what the numbers of a run amount to
+classifier   what the accuracy of a classifier amounts to
 """
 
+from unlabel.diagnostics.classifier import judge_classifier
 from unlabel.diagnostics.hypersphere import alignment, uniformity
 from unlabel.diagnostics.measure import measure
 from unlabel.diagnostics.spectrum import (
@@ -31,6 +33,7 @@ __all__ = [
     "effective_rank",
     "feature_std",
     "healthy_std",
+    "judge_classifier",
     "mean_cosine",
     "measure",
     "rank_of",

@@ -139,7 +139,7 @@ class Beside(pl.Callback):
         if self.signals.asked and not last:
             raise Interrupted(
                 f"stopped after update {self.seen} of {self.job.updates}; everything is saved: "
-                f"go on with `unlabel pretrain --resume {self.folder.path}`"
+                f"go on with `unlabel {self.job.command} --resume {self.folder.path}`"
             )
 
     # ------------------------------------------------------------ what they do

@@ -9,6 +9,7 @@ from torch import nn
 from unlabel.errors import Fault
 from unlabel.nn.generator import Generator, ResidualBlock
 from unlabel.nn.lab import LabPair
+from unlabel.nn.patch_grid import PatchGrid
 
 
 def compile_networks(module: nn.Module, device: str, backend: str = "inductor") -> None:
@@ -20,7 +21,7 @@ def compile_networks(module: nn.Module, device: str, backend: str = "inductor") 
     if device == "cpu" and not any(shutil.which(name) for name in ("g++", "clang++", "c++", "cl")):
         raise Fault("option `compile` needs a C++ compiler on the path: install g++ or clang, or leave the option out")
     for child in module.children():
-        if isinstance(child, nn.ModuleDict | nn.ModuleList | LabPair):
+        if isinstance(child, nn.ModuleDict | nn.ModuleList | LabPair | PatchGrid):
             compile_networks(child, device, backend)
         elif isinstance(child, VisionTransformer):
             _compile(child.blocks, backend)

@@ -48,7 +48,8 @@ def _write_folder(out: Path, tensors: dict[str, Tensor], facts: dict[str, Any], 
     """Weights, facts, and the lines of Python that build the network around them."""
     out.mkdir(parents=True, exist_ok=True)
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, out / "model.safetensors")
-    kept = {key: facts[key] for key in ("timm", "kwargs", "stem", "size", "mean", "std", "method")}
+    told = ("timm", "kwargs", "stem", "size", "grid", "overlap", "mean", "std", "method")
+    kept = {key: facts[key] for key in told if key in facts}
     write_atomically(out / "config.json", (json.dumps(kept, indent=1) + "\n").encode())
     write_atomically(out / "load.py", code.encode())
     return out

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from unlabel.data.source import Source
 from unlabel.diagnostics import verdict
+from unlabel.engine.classified import assess_classifier
 from unlabel.engine.fit import loader
 from unlabel.engine.folder import RunFolder, read_json, write_atomically, write_json
 from unlabel.engine.job import Job, build_method
@@ -23,7 +24,7 @@ from unlabel.evaluation.evaluate import Progress, evaluate
 from unlabel.evaluation.features import Features, extract
 from unlabel.evaluation.protocol import Protocol
 from unlabel.evaluation.translation import evaluate_translation
-from unlabel.methods import Method, Translates
+from unlabel.methods import Classifies, Method, Translates
 from unlabel.nn import backbones
 from unlabel.views import Batch
 
@@ -52,8 +53,11 @@ def assess(
 ) -> list[int]:
     """Evaluate a finished method against its controls; writes evaluation.json and embeddings.parquet.
 
-    Returns the positions, among the queries, of the images in embeddings.parquet.
+    Returns the positions, among the queries, of the images in embeddings.parquet; of a classifier it has none.
     """
+    if isinstance(method, Classifies):
+        assess_classifier(job, method, sources, folder, progress)
+        return []
     method.eval()
     view = evaluation_view(job, method)
     device = torch.device(job.settings.device)

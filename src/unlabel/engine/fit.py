@@ -2,7 +2,7 @@
 
 import copy
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -59,11 +59,11 @@ def trainer(job: Job, method: Method, callbacks: list[pl.Callback], logger: Any 
     )  # fmt: skip
 
 
-def prepare(job: Job) -> Method:
+def prepare(job: Job, build: Callable[[Job], Method] = build_method) -> Method:
     """The method of a job with its seeded first weights, in the memory format of the run."""
     keep_freed_memory()
     torch.manual_seed(job.run.seed)
-    method = build_method(job)
+    method = build(job)
     if job.settings.channels_last:
         method = method.to(memory_format=torch.channels_last)
     if job.settings.explicit_attention:
@@ -106,13 +106,23 @@ def measure(
     return updates, {"budget": budget, "measuring": spent, "per_update": watch.per_update, "monitors": count}
 
 
-def fit(job: Job, sources: Sources, folder: RunFolder, console: Console, *, resume: bool = False) -> Job:
+def fit(
+    job: Job,
+    sources: Sources,
+    folder: RunFolder,
+    console: Console,
+    *,
+    resume: bool = False,
+    build: Callable[[Job], Method] = build_method,
+) -> Job:
     """Train and leave a run folder behind; returns the job with its number of updates fixed.
+
+    build: makes the method as it is before the first update.
 
     Raises Fault with a sentence for the user when the loss diverges; Interrupted after Ctrl-C, with all saved.
     """
     prepare_renderer(lambda text: console.print(text, highlight=False))
-    method = prepare(job)
+    method = prepare(job, build)
     view = evaluation(job.size, *_statistics(job, method))
     monitor = Monitor(sources, view, job.settings.device)
     stored = checkpoint.load(folder.checkpoint) if resume else None

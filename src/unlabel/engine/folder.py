@@ -64,6 +64,11 @@ class RunFolder:
         return self.path / "backbone.safetensors"
 
     @property
+    def classifier(self) -> Path:
+        """What a classifier has behind its backbone."""
+        return self.path / "classifier.safetensors"
+
+    @property
     def backbone(self) -> Path:
         """How to build the network that the weights belong to."""
         return self.path / "backbone.json"

@@ -8,6 +8,7 @@ import torch
 
 from unlabel import methods
 from unlabel.engine.attention import explicit_is_faster
+from unlabel.engine.kinds import kind_of
 from unlabel.engine.machine import Settings, settings
 from unlabel.engine.options import Options, chosen_views, hyperparameters, needs_backbone
 from unlabel.engine.run import Run
@@ -18,12 +19,31 @@ from unlabel.optim.plan import Plan
 from unlabel.views import Recipe
 
 
+@dataclass(frozen=True)
+class Origin:
+    """The run that another one goes on from."""
+
+    path: str
+    job: "Job"
+    kept: backbones.Spec
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for run.json."""
+        return {"path": self.path, "job": self.job.as_dict(), "kept": asdict(self.kept)}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> "Origin":
+        """The origin that run.json describes."""
+        return cls(stored["path"], Job.from_dict(stored["job"]), backbones.Spec(**stored["kept"]))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Job:
     """Everything a run was decided to be; nothing in it is left to choose.
 
     images: how many there are in the first domain, whose positions are `Batch.index`.
     updates: how many optimiser updates the training has (0 while a time budget is not yet measured).
+    origin: the run it goes on from, for fine-tuning and distillation.
     """
 
     run: Run
@@ -34,6 +54,12 @@ class Job:
     images: int
     updates_per_epoch: int
     updates: int
+    origin: Origin | None = None
+
+    @property
+    def command(self) -> str:
+        """Which command began the run, and goes on with it."""
+        return self.run.method if self.origin else "pretrain"
 
     @property
     def size(self) -> int:
@@ -61,13 +87,14 @@ class Job:
             "images": self.images,
             "updates_per_epoch": self.updates_per_epoch,
             "updates": self.updates,
+            "origin": self.origin.as_dict() if self.origin else None,
         }
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> "Job":
         """The job that run.json describes; Fault if it does not."""
         try:
-            spec = stored["backbone"]
+            spec, origin = stored["backbone"], stored.get("origin")
             return cls(
                 run=Run(**stored["run"]),
                 plan=Plan(**_tuples(stored["plan"])),
@@ -77,6 +104,7 @@ class Job:
                 images=stored["images"],
                 updates_per_epoch=stored["updates_per_epoch"],
                 updates=stored["updates"],
+                origin=Origin.from_dict(origin) if origin else None,
             )
         except (KeyError, TypeError) as problem:
             raise Fault(f"run.json does not describe a run of this version of unlabel ({problem})") from problem
@@ -87,12 +115,20 @@ def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
-def decide(options: Options, start: Mapping[str, Any], sources: Sources) -> Job:
+def decide(
+    options: Options,
+    start: Mapping[str, Any],
+    sources: Sources,
+    *,
+    origin: Origin | None = None,
+    classes: int = 0,
+) -> Job:
     """Fill in what the user left open: the recipe's starting values `start`, then the data, then the machine.
 
     start: values by option name (any of run, plan, hyper) that the user's own choices override.
+    origin, classes: of what goes on from a run, and tells so many classes apart.
     """
-    method = methods.get(options.run["method"])
+    method = kind_of(options.run["method"])
     hyper = {name: option.default for name, option in hyperparameters(method).items()}
     hyper |= {name: value for name, value in start.items() if name in hyper} | options.hyper
     plan_names = {f.name for f in fields(Plan)}
@@ -102,11 +138,11 @@ def decide(options: Options, start: Mapping[str, Any], sources: Sources) -> Job:
     plan = replace(method.plan, **{n: v for n, v in start.items() if n in plan_names} | options.plan)
     run_names = {f.name for f in fields(Run)}
     run = Run(**{n: v for n, v in start.items() if n in run_names} | options.run)
-    run = replace(run, size=run.size or image_size(sources.training[0]))
+    run = replace(run, size=_size(run, sources, origin))
     channels = sources.training[0].channels
     if channels != 3 and not needs_backbone(method):
         raise Fault(f"{method.title} is for RGB images, and those of {run.data} have {channels} channels")
-    spec = _backbone(run, method, channels) if needs_backbone(method) else None
+    spec = _backbone(run, method, channels, origin) if needs_backbone(method) else None
     choice = settings(run.device, run.precision, run.channels_last, cnn=spec is None or "vit" not in spec.timm)
     choice = _with_attention(choice, spec)
     if channels != 3:
@@ -123,6 +159,8 @@ def decide(options: Options, start: Mapping[str, Any], sources: Sources) -> Job:
     plan = replace(plan, batch_size=min(plan.batch_size, images))
     per_epoch = max(1, images // (plan.batch_size * run.accumulate))
     updates = 0 if run.budget else plan.epochs * per_epoch
+    if origin is not None:
+        hyper["classes"] = classes
     return Job(
         run=run,
         plan=plan,
@@ -132,6 +170,7 @@ def decide(options: Options, start: Mapping[str, Any], sources: Sources) -> Job:
         images=len(sources.training[0]),
         updates_per_epoch=per_epoch,
         updates=updates,
+        origin=origin,
     )
 
 
@@ -144,10 +183,20 @@ def _with_attention(choice: Settings, spec: backbones.Spec | None) -> Settings:
     return replace(choice, explicit_attention=True, reasons=reasons)
 
 
-def _backbone(run: Run, method: type[methods.Method], channels: int) -> backbones.Spec:
+def _size(run: Run, sources: Sources, origin: Origin | None) -> int:
+    if origin is None:
+        return run.size or image_size(sources.training[0])
+    if run.size not in (None, origin.job.size):
+        raise Fault(f"{origin.path} saw images of {origin.job.size} px, not {run.size}: leave out the option `size`")
+    return origin.job.size
+
+
+def _backbone(run: Run, method: type[methods.Method], channels: int, origin: Origin | None) -> backbones.Spec:
     size = run.size or 0
     if run.backbone != "auto":
         return backbones.resolve(run.backbone, size, pool=method.pool, channels=channels)
+    if origin is not None:
+        return origin.kept
     if torch.cuda.is_available() and run.device in ("auto", "cuda"):
         name = "vit_small_patch16_224" if method.host == "vit" else "resnet50" if size >= 96 else "resnet18"
     else:
@@ -155,17 +204,24 @@ def _backbone(run: Run, method: type[methods.Method], channels: int) -> backbone
     return backbones.resolve(name, size, pool=method.pool, channels=channels)
 
 
-def build_method(job: Job) -> methods.Method:
-    """The method of a job, freshly initialised from torch's generator; Fault where its network cannot see its views."""
-    kind = methods.get(job.run.method)
-    make: Callable[..., methods.Method] = kind
+def build_method(job: Job, origin: methods.Method | None = None) -> methods.Method:
+    """The method of a job, freshly initialised from torch's generator; for what goes on from a run, from `origin`.
+
+    origin: the method of that run with its weights; by default with random ones, to be filled by a checkpoint.
+    Fault where its network cannot see its views.
+    """
+    make: Callable[..., methods.Method] = kind_of(job.run.method)
+    given: dict[str, Any] = {}
     if job.backbone is not None:
-        network = backbones.build(job.backbone)
-        method = make(network, **job.hyper)
+        given["backbone"] = backbones.build(job.backbone)
+    if job.origin is not None:
+        given["origin"] = origin or build_method(job.origin.job)
+    if job.origin is not None or job.backbone is None:
+        given["size"] = job.size
+    method = make(**given, **job.hyper)
+    if job.backbone is not None:
         for side in sorted({view.size for view in recipe(job, method).views} - {job.size}):
-            backbones.check_side(network, job.backbone, side)
-    else:
-        method = make(size=job.size, **job.hyper)
+            backbones.check_side(given["backbone"], job.backbone, side)
     method.prepare(job.images)
     method.plan = job.plan
     method.total_updates = max(1, job.updates)

@@ -19,7 +19,21 @@ from unlabel.errors import Fault
 from unlabel.methods import Method, Translates
 from unlabel.nn import backbones
 from unlabel.nn.lab import LabPair
+from unlabel.nn.patch_grid import PatchGrid
 from unlabel.views import View, evaluation
+
+
+def kept_spec(job: Job, method: Method) -> backbones.Spec | None:
+    """How the network that is kept is built: the job's backbone, alone, behind a grid of patches, or two made of it.
+
+    None for a method that brings its own network.
+    """
+    if job.backbone is None:
+        return None
+    kept = method.kept
+    if isinstance(kept, PatchGrid):
+        return replace(job.backbone, grid=kept.grid, overlap=kept.overlap)
+    return replace(job.backbone, lab=isinstance(kept, LabPair))
 
 
 def save_backbone(job: Job, method: Method, folder: RunFolder) -> None:
@@ -36,11 +50,6 @@ def save_backbone(job: Job, method: Method, folder: RunFolder) -> None:
     else:
         facts |= {"name": f"the network of {method.title}", "size": job.size, "hyper": job.hyper}
     write_json(folder.backbone, facts)
-
-
-def kept_spec(job: Job, method: Method) -> backbones.Spec | None:
-    """What the kept network is built from: the backbone that the method was given, or two made of it."""
-    return job.backbone and replace(job.backbone, lab=isinstance(method.kept, LabPair))
 
 
 def backbone_facts(folder: RunFolder) -> dict[str, Any]:

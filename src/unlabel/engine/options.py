@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from unlabel import methods
+from unlabel.engine.kinds import kind_of
 from unlabel.engine.run import CHECKS, KINDS, LARGEST, PLAN, convert
 from unlabel.errors import Fault, Faults, nearest
 from unlabel.nn import backbones
 from unlabel.views import Recipe, named
 
-_NOT_HYPER = {"self", "backbone", "size"}  # given by the engine, not by the user
+_NOT_HYPER = {"self", "backbone", "size", "origin", "classes"}  # given by the engine, not by the user
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def check(method_name: str, chosen: Mapping[str, Any]) -> Options:
     """
     faults: list[str] = []
     try:
-        method = methods.get(method_name)
+        method = kind_of(method_name)
     except Fault as fault:
         faults.append(str(fault))
         method = None

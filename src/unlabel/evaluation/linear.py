@@ -56,7 +56,7 @@ def linear_probe(
         chosen, start = _choose(x, labels, classes, penalties, seed)
     weight, bias = fit_logistic(x, labels, classes, chosen, start=start)
     logits = torch.addmm(bias, scale(test), weight.T)  # [m, C]
-    return LinearScore(_top(logits, test_labels, 1), _top(logits, test_labels, 5) if classes >= 6 else None, chosen)
+    return LinearScore(top(logits, test_labels, 1), top(logits, test_labels, 5) if classes >= 6 else None, chosen)
 
 
 def fit_logistic(
@@ -134,12 +134,12 @@ def _choose(
         # From the last one it is a short way, and choosing needs less precision than the answer.
         start = fit_logistic(rest_x, rest_labels, classes, l2, start=start, steps=50)
         fits[l2] = start
-        best[l2] = _top(torch.addmm(start[1], held_x, start[0].T), held_labels, 1)
+        best[l2] = top(torch.addmm(start[1], held_x, start[0].T), held_labels, 1)
     chosen = max(best, key=lambda l2: (best[l2], l2))
     return chosen, fits[chosen]
 
 
-def _top(logits: Tensor, labels: Tensor, k: int) -> float:
+def top(logits: Float[Tensor, "m c"], labels: Int[Tensor, "m"], k: int) -> float:
     """How often the right class is among the k largest logits, in per cent."""
     hit = (logits.topk(k, dim=1).indices == labels.to(logits.device)[:, None]).any(dim=1)
     return 100 * float(hit.double().mean())

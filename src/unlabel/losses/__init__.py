@@ -2,6 +2,8 @@
 
 from unlabel.losses.cross_correlation import cross_correlation
 from unlabel.losses.cross_view import core_view, cross_view, full_graph
+from unlabel.losses.distillation import distillation
+from unlabel.losses.grid_nce import grid_nce
 from unlabel.losses.hypersphere import align_uniform, alignment, uniformity
 from unlabel.losses.info_nce import info_nce, nt_xent
 from unlabel.losses.instances import instance_discrimination
@@ -37,9 +39,11 @@ __all__ = [
     "dcl",
     "dclw",
     "debiased",
+    "distillation",
     "drlim",
     "flat_nce",
     "full_graph",
+    "grid_nce",
     "hard_contrastive",
     "hard_negatives",
     "info_nce",

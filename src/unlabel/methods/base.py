@@ -55,6 +55,24 @@ class Reads(Protocol):
         ...
 
 
+@runtime_checkable
+class Classifies(Protocol):
+    """A method that says which class an image is of."""
+
+    @property
+    def head(self) -> nn.Module:
+        """From features [B, D] to logits [B, K]."""
+        ...
+
+    def classify(self, x: Tensor) -> Tensor:
+        """Images [B, C, S, S] -> logits [B, K]."""
+        ...
+
+    def tell(self, labels: Tensor) -> None:
+        """The class of each training image, [images] int64, -1 where it is not known."""
+        ...
+
+
 class Diverged(Exception):
     """The loss became NaN or infinite.
 
@@ -76,7 +94,7 @@ class Method(pl.LightningModule, ABC):
     """
 
     title: ClassVar[str]
-    family: ClassVar[Literal["joint-embedding", "masked", "pretext", "generative", "translation"]]
+    family: ClassVar[Literal["joint-embedding", "masked", "pretext", "generative", "translation", "labelled"]]
     paper: ClassVar[str]
     """arXiv identifier; "" for a system without a paper, whose docstring then has a section `Source` instead."""
     year: ClassVar[int]

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from unlabel.errors import Fault, nearest
 from unlabel.nn import lab
+from unlabel.nn.patch_grid import PatchGrid, layer_norms
 
 Stem = Literal["timm", "small", "small/2"]
 Pool = Literal["default", "mean"]
@@ -75,6 +76,8 @@ class Spec:
     stem    "timm": as it is; "small" (does not shrink the image) or "small/2" (halves it): changed after building
     size    side of the images, in pixels
     lab     two such networks instead of one, for the lightness and for the colours of RGB images: `unlabel.nn.lab`
+    grid    patches a side through which images are seen, each patch by itself (`PatchGrid`); 0: they are seen whole
+    overlap of neighbouring patches, as a share of their side
     """
 
     name: str
@@ -83,6 +86,8 @@ class Spec:
     stem: Stem
     size: int
     lab: bool = False
+    grid: int = 0
+    overlap: float = 0.0
 
     @property
     def channels(self) -> int:
@@ -140,6 +145,8 @@ def build(spec: Spec) -> nn.Module:
         raise _refusal(spec, spec.size, problem) from problem
     for edit in _edits(model, spec):
         edit.apply(model)
+    if spec.grid:
+        model = PatchGrid(model, spec.grid, spec.overlap)
     generator = torch.Generator().manual_seed(0)  # the global one is the caller's
     x = torch.randn(2, spec.channels, spec.size, spec.size, generator=generator)
     try:
@@ -174,12 +181,16 @@ def timm_snippet(spec: Spec, weights: str | None = None) -> str:
     with torch.random.fork_rng(devices=[]):
         edits = _edits(timm.create_model(spec.timm, pretrained=False, **spec.kwargs), spec)
     arguments = "".join(f", {name}={value!r}" for name, value in spec.kwargs.items())
+    grid = spec.grid > 0
     lines = ["import timm"]
     lines += ["import torch"] if edits else []
+    lines += ["from timm.layers import BatchNormAct2d", "from torch import Tensor, nn"] if grid else []
     lines += ["from safetensors.torch import load_file"] if weights else []
+    lines += ["\n\n" + inspect.getsource(part).rstrip() for part in (layer_norms, PatchGrid)] if grid else []
     lines += ["", f"model = timm.create_model({spec.timm!r}, pretrained=False{arguments})"]
     lines += [edit.source() for edit in edits]
     lines += [inspect.getsource(lab), "model = LabPair(model)"] if spec.lab else []
+    lines += [f"model = PatchGrid(model, grid={spec.grid}, overlap={spec.overlap})"] if grid else []
     lines += [f"model.load_state_dict(load_file({weights!r}))"] if weights else []
     return "\n".join([*lines, "model.eval()", ""])
 

@@ -44,6 +44,20 @@ def mlp(
     return nn.Sequential(*parts)
 
 
+def first_layers(head: nn.Sequential, count: int) -> nn.Sequential:
+    """The first `count` linear layers of an `mlp`, each with the norm and activation behind it; the same modules.
+
+    count  0 is nothing, the identity; -1 is all of them
+
+    Fine-tuning from the middle of a head: Chen et al., SimCLR v2, arXiv 2006.10029, section 3. ValueError where the
+    head has fewer layers.
+    """
+    starts = [i for i, part in enumerate(head) if isinstance(part, nn.Linear)]
+    if not -1 <= count <= len(starts):
+        raise ValueError(f"the head has {len(starts)} layers, not {count}")
+    return head[: [*starts, len(head)][count]]
+
+
 class PrototypeHead(nn.Module):
     """An MLP to a bottleneck, then the cosine with each of K prototypes.
 

@@ -7,7 +7,9 @@ from typing import Any
 
 from unlabel import methods
 from unlabel.diagnostics import verdict as judge
+from unlabel.engine.kinds import TAUGHT, kind_of
 from unlabel.reporting.charts import CONTROLS, Table
+from unlabel.reporting.classified import ROLES, WHO, top1
 from unlabel.reporting.files import RunFiles
 from unlabel.reporting.scores import accuracies
 from unlabel.reporting.words import counted, duration, finite, memory, number, percent, short_name, title_of
@@ -56,8 +58,8 @@ def heading(run: RunFiles) -> tuple[str, list[str]]:
     """The page's title, and the facts that stand below it."""
     options, plan = _dict(run.run.get("run")), _dict(run.run.get("plan"))
     name = str(options.get("method", "A run"))
-    if name in methods.available():  # else a method of another version of unlabel: its plain name will do
-        name = methods.get(name).title
+    if name in (*methods.available(), *TAUGHT):  # else a method of another version of unlabel: its plain name will do
+        name = kind_of(name).title
     data = _dict(run.run.get("data"))
     spec = data.get("spec", options.get("data"))
     title = f"{name} on {short_name(str(spec))}" if spec else name
@@ -101,7 +103,8 @@ def status(run: RunFiles) -> list[str]:
             if isinstance(total, int) and total
             else f"{counted(seen, 'update is', 'updates are')}"
         )
-        said.append(f"Training is not finished: {done} done. `unlabel pretrain --resume {run.folder}` goes on.")
+        command = _dict(run.run.get("run")).get("method") if run.run.get("origin") else "pretrain"
+        said.append(f"Training is not finished: {done} done. `unlabel {command} --resume {run.folder}` goes on.")
     elif run.evaluation is None:
         said.append(
             f"The representation was not evaluated: `unlabel evaluate {run.folder}` compares it with its controls."
@@ -139,6 +142,10 @@ def tiles(run: RunFiles) -> list[Tile]:
                 "Closer to the target", percent(100 * closer), "of the distance between the two collections is gone", []
             )
         )
+    right = top1(evaluation)
+    if "run" in right:
+        bars = [(WHO[who], percent(p), max(0.0, min(p, 100.0)), ROLES[who]) for who, p in right.items()]
+        made.append(Tile("Classified right, top-1", percent(right["run"]), _spread(evaluation, right["run"]), bars))
     rank, dimensions = finite(evaluation.get("effective_rank")), finite(evaluation.get("dimensions"))
     if rank is None and run.monitors:
         rank = finite(run.monitors[-1].get("effective_rank"))
@@ -239,8 +246,10 @@ def translation(evaluation: dict[str, Any]) -> list[Table]:
 
 def settings(run: RunFiles) -> list[Table]:
     """Everything that was chosen for this run, a table for each group."""
+    origin = _dict(run.run.get("origin"))
     groups = {
         "Run": run.run.get("run"),
+        "Goes on from": {"run": origin["path"]} if "path" in origin else None,
         "Hyperparameters": run.run.get("hyper"),
         "Optimisation": run.run.get("plan"),
         "Backbone": run.run.get("backbone"),

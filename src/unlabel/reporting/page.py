@@ -14,6 +14,7 @@ from plotly.offline import get_plotlyjs
 from unlabel.engine.folder import RunFolder, write_atomically
 from unlabel.reporting import facts
 from unlabel.reporting.charts import Chart, plain
+from unlabel.reporting.classified import classification
 from unlabel.reporting.curves import curves
 from unlabel.reporting.embedding_map import embedding_map
 from unlabel.reporting.files import RunFiles, read_run
@@ -81,6 +82,7 @@ def _content(run: RunFiles) -> dict[str, Any]:
         "spectrum": spectrum_chart,
         "geometry": geometry_chart,
         "shape_numbers": facts.shape_numbers(evaluation),
+        "classification": classification(evaluation),
         "translation": facts.translation(evaluation),
         "pictures": [
             picture(stem, image) for stem, image in sorted(run.pictures.items(), key=lambda p: (p[0] != "views", p[0]))
@@ -97,7 +99,7 @@ def _content(run: RunFiles) -> dict[str, Any]:
         "gallery": [],
         "agreement": None,
         "has_embeddings": embeddings is not None and len(embeddings.vectors) > 0,
-        "embeds": embeddings is not None or spectrum_chart is not None or not evaluation.get("translation"),
+        "embeds": embeddings is not None or spectrum_chart is not None or not _says_itself(evaluation),
     }
     if embeddings is not None and len(embeddings.vectors) > 1:
         names = label_names(embeddings.labels, _classes(run))
@@ -108,6 +110,11 @@ def _content(run: RunFiles) -> dict[str, Any]:
         if sprite is not None:
             content["gallery"] = gallery(embeddings, sprite, names)
     return content
+
+
+def _says_itself(evaluation: dict[str, Any]) -> bool:
+    """Whether the numbers are of what the network says, and not of embeddings."""
+    return bool(evaluation.get("translation") or evaluation.get("classification"))
 
 
 def _classes(run: RunFiles) -> list[str] | None:

@@ -1,0 +1,121 @@
+"""Big Self-Supervised Models are Strong Semi-Supervised Learners (SimCLR v2).
+
+Chen, Kornblith, Swersky, Norouzi, Hinton. NeurIPS 2020, arXiv 2006.10029.
+
+SimCLR with larger networks, a deeper projector of which the first layer is kept for fine-tuning, and, if wanted, a
+memory of negatives. This is the first of three stages; `unlabel finetune` and `unlabel distil` are the others.
+
+Algorithm
+    1. pre-train without labels
+       z       = g(f(x)) of two views of each image, unit vectors           # [2B, d]
+       M       = the last K of g_t(f_t(x)), the teacher's                   # [K, d]
+       s(i, j) = z_i . z_j / tau
+       L       = mean over i of -s(i, p) + log sum over j != i and M of e^{s(i, j)}      (eq. 1)
+       after each update:  f_t, g_t <- m f_t, g_t + (1 - m) f, g
+    2. fine-tune with few labels from the middle of the head: `unlabel finetune RUN --labels 0.1 --from-head 1`
+       logits  = W g_1(f(x)), g_1 the first of the head's layers with its batch norm, W = 0 at first
+    3. distil into a student without further labels: `unlabel distil RUN`
+       L       = -sum over y of P_T(y | x; tau) log P_S(y | x; tau)                      (eq. 3)
+
+Flow
+    image ─┬─ view 1 ─ f ─ h1 ─ g ─ z1 ─┐
+           └─ view 2 ─ f ─ h2 ─ g ─ z2 ─┴─ NT-Xent over all 2B rows, and the memory of the teacher's earlier rows
+
+Symbols
+    f         backbone            kept; larger and selective-kernel networks by their names in timm, such as skresnet50
+    g         projector           projector_layers = 3
+    tau       temperature
+    K, M      memory, queue       0: no memory and no teacher
+    m         teacher_momentum
+    d         projector_dim
+
+Departures
+    Views as SimCLR's. The rate grows in proportion to the batch, not to its root; both agree at 4096 images.
+    The projector's hidden layers are as wide as for a ResNet-50 (projector_width), not as wide as the backbone.
+    The memory takes in both views of each image; how it is filled is not in the paper.
+"""
+
+from typing import ClassVar, final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, cat, nn
+
+from unlabel.distributed import gather
+from unlabel.losses import info_nce, nt_xent
+from unlabel.methods.base import Method
+from unlabel.nn.ema import ema_update, teacher_of, without_graph
+from unlabel.nn.heads import mlp
+from unlabel.nn.queue import Queue
+from unlabel.optim.plan import Plan
+from unlabel.views import Batch, Recipe, named
+
+
+@final
+class SimCLRv2(Method):
+    """SimCLR v2: a deeper projector, whose first layer stays for fine-tuning; negatives from a memory if wanted."""
+
+    title = "SimCLR v2"
+    family = "joint-embedding"
+    paper = "2006.10029"
+    year = 2020
+    limits: ClassVar = {
+        "temperature": (1e-3, 100.0),
+        "projector_layers": (1, 8),
+        "memory": (0, 1 << 22),
+        "teacher_momentum": (0.0, 1.0),
+    }
+    plan = Plan(
+        optimiser="lars", lr=6.4, lr_per=4096, weight_decay=1e-4, warmup=0.05, batch_size=4096, epochs=800
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        *,
+        temperature: float = 0.1,
+        projector_width: int = 2048,
+        projector_dim: int = 128,
+        projector_layers: int = 3,
+        memory: int = 0,
+        teacher_momentum: float = 0.999,
+    ) -> None:
+        super().__init__()
+        self.temperature = temperature
+        self.teacher_momentum = teacher_momentum
+        self.backbone = backbone
+        width: int = backbone.num_features  # type: ignore[assignment]
+        self.projector = mlp(width, projector_width, projector_dim, layers=projector_layers)
+        self.queue = Queue(memory, projector_dim) if memory else None
+        self.teacher = teacher_of(self._student()) if memory else None
+
+    def views(self, size: int) -> Recipe:
+        """Two views of the same strong distribution."""
+        return named("simclr", size)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """NT-Xent over both views of all ranks' images, with the memory among the negatives."""
+        x = cat(batch.views)  # one pass, so that batch norm sees both views
+        z1, z2 = (gather(z) for z in self._student()(x).chunk(2))  # [N, d] each
+        if self.queue is None or self.teacher is None:
+            return nt_xent(z1, z2, temperature=self.temperature)
+        if self.training and torch.is_grad_enabled():
+            self.queue.see(gather(F.normalize(without_graph(self.teacher, x), dim=1)))
+        z = F.normalize(cat([z1, z2]), dim=1)  # [2N, d]
+        rows = torch.arange(len(z), device=z.device)
+        remembered = self.queue.rows.to(z.dtype)
+        names = cat([rows, rows.new_full((len(remembered),), -1)])  # the memory's rows are nobody's own
+        losses = info_nce(
+            z, cat([z, remembered]), rows.roll(len(z1)), temperature=self.temperature, same=(rows, names)
+        )  # fmt: skip
+        return losses.mean()
+
+    def after_update(self) -> None:
+        """The teacher follows, and its new rows go into the memory."""
+        if self.queue is not None and self.teacher is not None:
+            ema_update(self.teacher, self._student(), self.teacher_momentum)
+            self.queue.move()
+
+    def _student(self) -> nn.Sequential:
+        """What the teacher is a copy of: backbone, then projector."""
+        return nn.Sequential(self.backbone, self.projector)
