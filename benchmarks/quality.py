@@ -2,41 +2,48 @@
 
     python benchmarks/quality.py --cifar10 DIR [--minutes 1 2 5 10 20 40] [--seeds 0 1 2] [--runs runs/quality]
 
---cifar10 holds train/CLASS and test/CLASS. Every length is a run of its own, whose schedule ends with it. lightly's
-pipeline is that of its SimCLR example (transform, data set, DataLoader, head, loss, SGD with a cosine), with the same
-backbone, which is evaluated like ours. Contestants take turns. Finished runs are kept and not repeated.
+--cifar10 holds train/CLASS and test/CLASS. Of ours every length is a run of its own, whose schedule ends with it.
+lightly's pipeline is that of its SimCLR example (transform, data set, DataLoader, head, loss, SGD at a constant rate),
+with the same backbone, which is evaluated like ours. Having no schedule, it is one run to the longest length, looked at
+on the way with its clock stopped; its rate falls to zero over the last quarter, which its example does not do.
+Finished runs are kept in --runs and not repeated; the table is of all that lie there.
 """
 
 import argparse
 import json
-import math
+import shutil
 import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-BATCH, WORKERS = 256, 2
+BATCH, RATE, WORKERS = 256, 0.06, 2
 NOTE = (
-    "Mean and standard deviation over seeds, in per cent. Every length is a run of its own whose schedule ends with "
-    "it; both train the same backbone and are evaluated by the same protocol (kNN: k = 20, cosine, weights "
-    "exp(cos / 0.07), 20,000 training images remembered, 5,000 test images asked; linear: logistic regression on "
-    "frozen features)."
+    "Mean and standard deviation over seeds, in per cent. Of unlabel every length is a run of its own whose schedule "
+    "ends with it; lightly's is one run at the constant rate of its example, decayed to zero over its last quarter. "
+    "Both train the same backbone and are evaluated by the same protocol (kNN: k = 20, cosine, weights "
+    "exp(cos / 0.07), 20,000 training images remembered, 5,000 test images asked; linear: logistic "
+    "regression on frozen features)."
 )
 
 
-def ours(data: str, minutes: float, seed: int, out: Path) -> dict[str, Any]:
+def ours(data: str, lengths: list[float], seed: int, out: Path) -> Iterator[tuple[float, dict[str, float]]]:
     import unlabel
 
     chosen = {"data": f"{data}/train", "eval_data": f"{data}/test", "recipe": "cifar10_fast", "monitors": 0}
-    done = unlabel.pretrain("simclr", **chosen, budget=f"{minutes:g}m", seed=seed, out=out / "run")
-    stored = json.loads((out / "run" / "run.json").read_text())
-    images = stored["updates"] * stored["plan"]["batch_size"]
-    return _numbers(done.evaluation or {}) | {"images": images, "seconds": stored["cost"]["seconds"]}
+    for minutes in lengths:
+        run = out / f"run-{minutes:g}-{seed}"
+        shutil.rmtree(run, ignore_errors=True)  # what an interrupted benchmark left
+        done = unlabel.pretrain("simclr", **chosen, budget=f"{minutes:g}m", seed=seed, out=run)
+        stored = json.loads((run / "run.json").read_text())
+        images = stored["updates"] * stored["plan"]["batch_size"]
+        yield minutes, _numbers(done.evaluation or {}) | {"images": images, "seconds": stored["cost"]["seconds"]}
 
 
-def by_lightly(data: str, minutes: float, seed: int, out: Path) -> dict[str, Any]:
+def by_lightly(data: str, lengths: list[float], seed: int, out: Path) -> Iterator[tuple[float, dict[str, float]]]:
     import torch
     from lightly.data import LightlyDataset
     from lightly.loss import NTXentLoss
@@ -52,33 +59,40 @@ def by_lightly(data: str, minutes: float, seed: int, out: Path) -> dict[str, Any
     from unlabel.views import evaluation
 
     torch.manual_seed(seed)
-    recipe = recipes("simclr")["cifar10_fast"]()
-    spec = backbones.resolve(recipe["backbone"], 32)
-    backbone = backbones.build(spec)
+    backbone = backbones.build(backbones.resolve(recipes("simclr")["cifar10_fast"]()["backbone"], 32))
     head = SimCLRProjectionHead(backbone.num_features, 512, 128)
     parameters = [*backbone.parameters(), *head.parameters()]
-    criterion, optimiser = NTXentLoss(), torch.optim.SGD(parameters, lr=0.06, momentum=0.9, weight_decay=5e-4)
+    criterion, optimiser = NTXentLoss(), torch.optim.SGD(parameters, lr=RATE, momentum=0.9, weight_decay=5e-4)
     dataset = LightlyDataset(f"{data}/train", transform=SimCLRTransform(input_size=32, gaussian_blur=0.0))
     loader = DataLoader(dataset, batch_size=BATCH, shuffle=True, drop_last=True, num_workers=WORKERS)
-    begun, images = time.monotonic(), 0
-    while (passed := time.monotonic() - begun) < 60 * minutes:
+
+    def found(seconds: float, images: int) -> dict[str, float]:
+        backbone.eval()
+        numbers = evaluate(
+            backbone, open_source(f"{data}/train"), open_source(f"{data}/test"), view=evaluation(32), untrained=None,
+            protocol=Protocol(),
+        )  # fmt: skip
+        backbone.train()
+        return _numbers(numbers) | {"images": images, "seconds": seconds}
+
+    ahead, end, images = sorted(lengths), 60 * max(lengths), 0
+    begun = time.monotonic()
+    while ahead:  # epochs
         for views, _, _ in loader:
             passed = time.monotonic() - begun
-            if passed >= 60 * minutes:
-                break
+            if passed >= 60 * ahead[0]:
+                looked = time.monotonic()
+                yield ahead.pop(0), found(passed, images)
+                if not ahead:
+                    return
+                begun += time.monotonic() - looked
             for group in optimiser.param_groups:
-                group["lr"] = 0.06 * 0.5 * (1 + math.cos(math.pi * passed / (60 * minutes)))
+                group["lr"] = RATE * min(1.0, 4 * max(0.0, 1 - passed / end))
             z0, z1 = (head(backbone(view)) for view in views)
             optimiser.zero_grad()
             criterion(z0, z1).backward()
             optimiser.step()
             images += len(z0)
-    backbone.eval()
-    found = evaluate(
-        backbone, open_source(f"{data}/train"), open_source(f"{data}/test"), view=evaluation(32), untrained=None,
-        protocol=Protocol(),
-    )  # fmt: skip
-    return _numbers(found) | {"images": images, "seconds": passed}
 
 
 def _numbers(evaluation: dict[str, Any]) -> dict[str, float]:
@@ -117,26 +131,26 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/quality"))
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.one:
-        (minutes,), (seed,) = arguments.minutes, arguments.seeds
-        result = CONTESTANTS[arguments.one](arguments.cifar10, minutes, seed, arguments.runs)
-        (arguments.runs / "result.json").write_text(json.dumps(result))
+    if arguments.one:  # a process of its own
+        (seed,) = arguments.seeds
+        for minutes, numbers in CONTESTANTS[arguments.one](arguments.cifar10, arguments.minutes, seed, arguments.runs):
+            result = {"who": arguments.one, "minutes": minutes, "seed": seed, **numbers}
+            (arguments.runs / f"{arguments.one}-{minutes:g}-{seed}.json").write_text(json.dumps(result))
         return
     from common import keep  # not above: contestants need none of it
 
-    found = []
+    arguments.runs.mkdir(parents=True, exist_ok=True)
     for seed in arguments.seeds:
-        for minutes in arguments.minutes:
-            for who in arguments.only:
-                place = arguments.runs / f"{who}-{minutes:g}-{seed}"
-                if not (place / "result.json").exists():
-                    place.mkdir(parents=True, exist_ok=True)
-                    common = ["--cifar10", arguments.cifar10, "--runs", place, "--minutes", minutes, "--seeds", seed]
-                    subprocess.run([sys.executable, __file__, "--one", who, *map(str, common)], check=True)
-                result = json.loads((place / "result.json").read_text())
-                found.append({"who": who, "minutes": minutes, "seed": seed, **result})
-                keep("time-to-quality", "SimCLR on CIFAR-10, by minutes of training on two cores", table(found),
-                     note=NOTE, runs=found)  # fmt: skip
+        for who in arguments.only:
+            left = [m for m in arguments.minutes if not (arguments.runs / f"{who}-{m:g}-{seed}.json").exists()]
+            for lengths in [left] if who == "lightly" else [[m] for m in left]:  # lightly: all in one run
+                if lengths:
+                    asked = ["--cifar10", arguments.cifar10, "--runs", arguments.runs, "--seeds", seed, "--minutes"]
+                    command = [sys.executable, __file__, "--one", who, *asked, *lengths]
+                    subprocess.run(list(map(str, command)), check=True)
+    found = [json.loads(path.read_text()) for path in sorted(arguments.runs.glob("*-*-*.json"))]
+    keep("time-to-quality", "SimCLR on CIFAR-10, by minutes of training on two cores", table(found), note=NOTE,
+         runs=found)  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -57,7 +57,8 @@ def info_nce(
                 logits = logits.masked_fill(same[0][:, None] == same[1], -torch.inf)
             repelled = logits.logsumexp(dim=1)
         else:
-            attracted = torch.stack([(anchors * candidates[p]).sum(dim=1) for p in columns.T], dim=1) / temperature
+            attracted = torch.stack([torch.einsum("ad,ad->a", anchors, candidates[p]) for p in columns.T], dim=1)
+            attracted = attracted / temperature
             k = torch.as_tensor(temperature, dtype=precision, device=anchors.device).reciprocal()
             repelled = blockwise.row_log_sum_exp(anchors, candidates, k, excluded=excluded, same=same)
         return repelled - (attracted * known).sum(dim=1) / known.sum(dim=1)

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from unlabel.engine.folder import RunFolder, read_json, write_atomically, write_json
 from unlabel.reporting.page import policy
-from unlabel.reporting.words import finite, spread
+from unlabel.reporting.words import finite, short_name, spread
 
 COLUMNS = {
     "knn": ("kNN", 1),
@@ -146,7 +146,7 @@ def _facts(finished: list[RunFolder]) -> dict[str, Any]:
     length = f"for {run['run']['budget']}" if run["run"]["budget"] else f"{run['updates']:,} updates"
     note = (
         f"Mean ± standard deviation over seeds, accuracies in per cent. Every run trained {length} on "
-        f"{protocol['data']}; kNN: k = {protocol['k']}, cosine, {protocol['memory']:,} images remembered, "
+        f"{short_name(run['run']['data'])}; kNN: k = {protocol['k']}, cosine, {protocol['memory']:,} remembered, "
         f"{protocol['queries']:,} asked; linear: {protocol['linear']['classifier']}. "
         f"{machine['processor']}, {machine['cores']} cores; torch {run['versions']['torch']}."
     )
