@@ -2,10 +2,12 @@
 
 from unlabel.views.batch import Batch
 from unlabel.views.batched import prepare_renderer, render_batch
+from unlabel.views.crops import Objects
 from unlabel.views.named import NAMES, evaluation, named
-from unlabel.views.recipe import IMAGENET_MEAN, IMAGENET_STD, RandomMask, Recipe, View
+from unlabel.views.recipe import IMAGENET_MEAN, IMAGENET_STD, Background, RandomMask, Recipe, View
 from unlabel.views.render import render
 from unlabel.views.rgb import as_rgb
+from unlabel.views.saliency import render_saliency
 from unlabel.views.sample import RECORD, boxes, least_sizes, rescaled, sample, sample_all, sample_masks
 
 __all__ = [
@@ -13,7 +15,9 @@ __all__ = [
     "IMAGENET_STD",
     "NAMES",
     "RECORD",
+    "Background",
     "Batch",
+    "Objects",
     "RandomMask",
     "Recipe",
     "View",
@@ -25,6 +29,7 @@ __all__ = [
     "prepare_renderer",
     "render",
     "render_batch",
+    "render_saliency",
     "rescaled",
     "sample",
     "sample_all",

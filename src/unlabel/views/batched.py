@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unlabel.views.recipe import View
+from unlabel.views.recipe import BOXED, View
 from unlabel.views.render import render
 from unlabel.views.sample import sample
 
@@ -120,7 +120,7 @@ def _refuse(images: Sequence[Tensor], records: np.ndarray, view: View, out: Tens
     if view.channels != 3 and coloured.any():
         raise ValueError(f"saturation, hue and grey need RGB, and these images have {view.channels} channels")
     start = np.stack((records["top"], records["left"]), axis=1)
-    if view.crop in ("random_resized", "centre"):
+    if view.crop in BOXED:
         length = np.stack((records["height"], records["width"]), axis=1)
         fits = (start >= 0) & (length > 0) & (start + length <= sizes)
     else:

@@ -16,7 +16,7 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
 from unlabel.errors import Fault
-from unlabel.views.recipe import View
+from unlabel.views.recipe import BOXED, View
 
 
 def render(image: Tensor, record: np.void, view: View) -> Tensor:
@@ -48,7 +48,7 @@ def render(image: Tensor, record: np.void, view: View) -> Tensor:
 def crop(image: Tensor, record: np.void, view: View) -> Tensor:
     """The record's crop of a uint8 image as float32 [C, S, S] in [0, 1], not yet flipped."""
     top, left = int(record["top"]), int(record["left"])
-    if view.crop in ("random_resized", "centre"):
+    if view.crop in BOXED:
         box = F.crop(image, top, left, int(record["height"]), int(record["width"]))
         return resize(box, view.size, view)
     if view.crop == "load":
