@@ -75,6 +75,8 @@ class Views(Dataset[Batch]):
     """
 
     def __init__(self, sources: Sequence[Source], recipe: Recipe, *, seed: int) -> None:
+        if recipe.looks_at_objects:
+            raise Fault("views that look at salient objects are drawn by `ViewLoader` alone: take it, or other views")
         self.sources, self.recipe, self.seed, self.epoch = sources_of(recipe, sources), recipe, seed, 0
 
     def set_epoch(self, epoch: int) -> None:
