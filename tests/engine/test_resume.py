@@ -21,6 +21,7 @@ OPTIONS: dict[str, dict[str, object]] = {
     "dino": {"prototypes": 64, "head_width": 64, "bottleneck": 16},
     "cut": {"data_b": "shapes:64", "generator_width": 4, "generator_blocks": 5, "discriminator_width": 4},
     "byol": {"projector_width": 64},
+    "cast": {"backbone": "tiny_resnet", "queue_length": 64},
 }
 
 

@@ -30,6 +30,7 @@ SMALLER = {
     "discriminator_width": 4,
     "discriminator_layers": 2,
     "patches": 32,
+    "queue_length": 64,
 }
 SMALL_VIT = backbones.resolve("tiny_vit", SIZE)
 
@@ -65,7 +66,7 @@ def toy_loader(name: str, method: methods.Method, *, batch_size: int = 8, stop: 
     """Batches of the method's views of a few shapes (of two different sets of them for two domains)."""
     start = recipes(name).get("small", dict)()
     own = method.views(SIZE)
-    recipe = replace(named(start["views"], SIZE), mask=own.mask) if "views" in start else own
+    recipe = replace(named(start["views"], SIZE), mask=own.mask, salient=own.salient) if "views" in start else own
     sources = [Shapes(IMAGES), Shapes(IMAGES, split="test")][: recipe.sources]
     return ViewLoader(sources, recipe, batch_size, seed=0, stop=stop, threads=0)
 

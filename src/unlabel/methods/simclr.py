@@ -27,6 +27,10 @@ Other objectives of the same two views
     is explained where it is defined (`unlabel.losses`), and so are tau_plus, beta, sigma, alpha, t, margin and mining,
     which are theirs; none is the objective's own default.
 
+Hard negatives
+    Where backgrounds are swapped (background=swap, arXiv 2103.12719), NT-Xent's first views have one negative more:
+    another object on their own background. It goes through f and g with the views.
+
 Departures
     The projector ends in a bias-free linear layer followed by batch norm without offset, as the authors'
     code has it (the paper does not say).
@@ -34,10 +38,12 @@ Departures
 
 from typing import ClassVar, final
 
+import torch
 from torch import Tensor, cat, nn
 
 from unlabel.distributed import gather
 from unlabel.errors import Fault
+from unlabel.losses import nt_xent_matched
 from unlabel.losses.objectives import Objective
 from unlabel.losses.objectives import objective as by_name
 from unlabel.losses.pairs import Mining
@@ -80,6 +86,7 @@ class SimCLR(Method):
     ) -> None:
         super().__init__()
         self.temperature = temperature
+        self.takes_negatives = objective == "nt_xent"
         own = {"tau_plus": tau_plus, "beta": beta, "sigma": sigma, "alpha": alpha, "t": t, "margin": margin,
                "mining": mining}  # fmt: skip
         try:
@@ -96,6 +103,10 @@ class SimCLR(Method):
 
     def loss(self, batch: Batch) -> Tensor:
         """The objective, NT-Xent unless another is chosen, over both views of all ranks' images."""
-        h = self.backbone(cat(batch.views))  # [2B, D]; one pass, so that batch norm sees both views
-        z1, z2 = self.projector(h).chunk(2)  # [B, d] each
-        return self.objective(gather(z1), gather(z2))
+        negatives = [batch.negative] if self.takes_negatives and batch.negative is not None else []
+        h = self.backbone(cat([*batch.views, *negatives]))  # [2B, D]; one pass, so that batch norm sees both views
+        z1, z2, *own = self.projector(h).split(len(batch))  # [B, d] each
+        if not own or batch.matched is None:
+            return self.objective(gather(z1), gather(z2))
+        matched = gather(batch.matched.to(torch.uint8)) > 0
+        return nt_xent_matched(gather(z1), gather(z2), gather(own[0]), matched, temperature=self.temperature)
