@@ -19,6 +19,7 @@ __all__ = [
     "pack",
     "pretrain",
     "report",
+    "saliency",
     "translate",
     "verify_pack",
 ]
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         pack,
         pretrain,
         report,
+        saliency,
         translate,
         verify_pack,
     )

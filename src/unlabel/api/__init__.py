@@ -1,5 +1,6 @@
 """The commands of `unlabel` as Python functions with the same names and options; `unlabel.__all__` lists them."""
 
+from unlabel.api.looking import saliency as saliency
 from unlabel.api.packing import pack as pack
 from unlabel.api.packing import verify_pack as verify_pack
 from unlabel.api.pretraining import Result as Result

@@ -7,6 +7,7 @@ mask is missing or cannot be read is one of which nothing is known.
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from unlabel.data.ahead import cores
 from unlabel.data.decode import decode_file
 from unlabel.data.folder import check_folder, walk
 from unlabel.data.source import Look, Source, Unreadable, digest
@@ -21,7 +23,7 @@ from unlabel.errors import Fault
 from unlabel.views.saliency import fitted
 
 _BRIGHT = 128  # values above this are object
-_SIDE = (96, 256)  # the longer side of what is looked at, at least and at most
+_SIDE = (96, 192)  # the longer side of what is looked at, at least and at most
 _RIM = 1 / 16  # of the sides: what touches the rim is background
 _MIDST = 0.35  # half axes of the ellipse in which an object is looked for first, in sides
 _ROUNDS = 5
@@ -95,19 +97,23 @@ def write_masks(
 ) -> tuple[int, list[Unreadable]]:
     """Look for the object of every picture and write the masks; returns how many there are, and what was left out."""
     _opencv()
-    written, skipped = 0, []
-    for i in range(len(source)):
+
+    def write(i: int) -> Unreadable | None:
         try:
             mask = salient_object(source.image(i))
         except Unreadable as unreadable:
-            skipped.append(unreadable)
-        else:
-            file = Path(out, mask_name(source.path(i), base))
-            file.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(mask[0].numpy()).save(file)
-            written += 1
-        progress(i + 1, len(source))
-    return written, skipped
+            return unreadable
+        file = Path(out, mask_name(source.path(i), base))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(mask[0].numpy()).save(file)
+        return None
+
+    skipped = []
+    with ThreadPoolExecutor(cores()) as pool:
+        for done, trouble in enumerate(pool.map(write, range(len(source))), start=1):
+            skipped += [trouble] if trouble is not None else []
+            progress(done, len(source))
+    return len(source) - len(skipped), skipped
 
 
 def salient_object(image: Tensor) -> Tensor:
@@ -130,7 +136,7 @@ def salient_object(image: Tensor) -> Tensor:
     midst = (y[:, None] / _MIDST) ** 2 + (x / _MIDST) ** 2 <= 1
     rim = np.maximum(np.abs(y)[:, None], np.abs(x)) > 0.5 - _RIM
     mask = np.where(rim, cv2.GC_BGD, np.where(midst, cv2.GC_PR_FGD, cv2.GC_PR_BGD)).astype(np.uint8)
-    cv2.setRNGSeed(0)
+    cv2.setRNGSeed(0)  # of this thread
     models = np.zeros((1, 65)), np.zeros((1, 65))
     found = cv2.grabCut(pixels, mask, (0, 0, 0, 0), *models, _ROUNDS, cv2.GC_INIT_WITH_MASK)[0]
     shown = (found == cv2.GC_FGD) | (found == cv2.GC_PR_FGD)
