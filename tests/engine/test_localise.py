@@ -1,4 +1,4 @@
-"""ContrastiveCrop in a run: when the network is looked at, what crops follow, and that a resumed run does the same."""
+"""ContrastiveCrop in a run: when regions are refreshed, what crops follow, and that a resumed run does the same."""
 
 import shutil
 from pathlib import Path
@@ -57,7 +57,7 @@ def test_regions_are_where_the_network_sees_something() -> None:
     assert np.array_equal(first[[2, 3]], [[0, 0, 1, 1]] * 2)
 
 
-def test_a_look_leaves_modes_and_random_numbers_as_they_were() -> None:
+def test_localising_leaves_modes_and_random_numbers_as_they_were() -> None:
     simclr = toy_method("simclr").train()
     simclr.backbone.layer1.eval()
     before = [part.training for part in simclr.modules()]
@@ -68,23 +68,25 @@ def test_a_look_leaves_modes_and_random_numbers_as_they_were() -> None:
     assert all(torch.equal(value, simclr.state_dict()[name]) for name, value in weights.items())
 
 
-def test_a_run_looks_at_its_moments_and_crops_follow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    looked: list[int] = []
+def test_a_run_refreshes_regions_at_its_moments_and_crops_follow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refreshed: list[int] = []
     from unlabel.engine import localise as room
 
     def noting(found: object, *arguments: object, **options: object) -> np.ndarray:
-        looked.append(found.updates)
+        refreshed.append(found.updates)
         return localise(found, *arguments, **options)
 
     monkeypatch.setattr(room, "localise", noting)
     unlabel.pretrain("simclr", out=tmp_path / "led", crop_warmup=0.25, crop_interval=0.25, **SHORT)
-    assert looked == [3, 6, 9]
+    assert refreshed == [3, 6, 9]
     stored = checkpoint.load(RunFolder(tmp_path / "led").checkpoint)
     assert stored.regions.shape[1] == 4 and stored.regions.min() >= 0 and stored.regions.max() <= 1
     plain = {name: value for name, value in SHORT.items() if name != "crops"}
     unlabel.pretrain("simclr", out=tmp_path / "plain", **plain)
     ours, theirs = ([line["loss"] for line in RunFolder(tmp_path / run).readings()] for run in ("led", "plain"))
-    assert ours[:3] == theirs[:3]  # until the first look crops are random
+    assert ours[:3] == theirs[:3]  # until there are regions crops are random
     assert ours[3:] != theirs[3:]
     assert checkpoint.load(RunFolder(tmp_path / "plain").checkpoint).regions is None
 
@@ -119,9 +121,9 @@ def test_a_resumed_run_goes_on_with_the_same_regions(
         assert same, f"{name} differs"
 
 
-def test_a_budget_counts_the_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_budget_counts_the_refreshes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spent: dict[bool, int] = {}
-    monkeypatch.setattr(fit, "_looking", lambda job, method, sources: 1e9 if job.run.crops == "contrastive" else 0.0)
+    monkeypatch.setattr(fit, "_refreshing", lambda job, method, sources: 1e9 if job.run.crops == "contrastive" else 0.0)
     for led in (True, False):
         options = {**SHORT, "crops": "contrastive" if led else "auto"}
         del options["epochs"]

@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 import pytest
 
 from unlabel.engine.options import check
-from unlabel.engine.policies import looks, with_policies
+from unlabel.engine.policies import refreshes, with_policies
 from unlabel.engine.run import Run
 from unlabel.errors import Fault, Faults
 from unlabel.views import NAMES, Background, View, named
@@ -57,19 +57,19 @@ def test_backgrounds() -> None:
         with_policies(named("cut", 32), Run(background="remove"), negatives=False)
 
 
-def test_looks_are_the_papers() -> None:
+def test_refreshes_are_the_papers() -> None:
     """After epochs 100, 200, 300 and 400 of 500."""
-    assert looks(Run(crops="contrastive"), 500) == [100, 200, 300, 400]
-    assert looks(Run(crops="contrastive", crop_warmup=0.1, crop_interval=0.1), 200) == list(range(20, 200, 20))
+    assert refreshes(Run(crops="contrastive"), 500) == [100, 200, 300, 400]
+    assert refreshes(Run(crops="contrastive", crop_warmup=0.1, crop_interval=0.1), 200) == list(range(20, 200, 20))
 
 
 @pytest.mark.parametrize("updates", [0, 1, 2, 3, 7, 1000])
-def test_looks_lie_within_training(updates: int) -> None:
+def test_refreshes_lie_within_training(updates: int) -> None:
     run = Run(crops="contrastive", crop_warmup=0.0, crop_interval=0.15)
-    found = looks(run, updates)
+    found = refreshes(run, updates)
     assert found == sorted(set(found)) and all(0 < moment < updates for moment in found)
-    assert looks(Run(), updates) == looks(Run(crops="central"), updates) == []
-    assert looks(Run(crops="contrastive", crop_warmup=1.0), updates) == []
+    assert refreshes(Run(), updates) == refreshes(Run(crops="central"), updates) == []
+    assert refreshes(Run(crops="contrastive", crop_warmup=1.0), updates) == []
 
 
 def test_values_out_of_range_are_refused() -> None:

@@ -23,7 +23,7 @@ from unlabel.engine.job import Job, build_method, recipe
 from unlabel.engine.localise import Localise, localise, whole_view
 from unlabel.engine.machine import keep_freed_memory
 from unlabel.engine.monitor import Monitor
-from unlabel.engine.policies import looks
+from unlabel.engine.policies import refreshes
 from unlabel.engine.progress import ProgressDisplay
 from unlabel.engine.run import seconds
 from unlabel.engine.sources import Sources
@@ -34,7 +34,7 @@ from unlabel.views import View, evaluation, prepare_renderer
 
 MONITOR_SHARE = 0.08  # of a time budget that readings may take
 MEASURE_SHARE = 0.03
-SOME = 512  # images by which a look at all of them is timed
+SOME = 512  # images by which finding the regions of all of them is timed
 
 
 def loader(job: Job, method: Method, sources: Sequence[Source], start: int, stop: int) -> ViewLoader:
@@ -43,7 +43,7 @@ def loader(job: Job, method: Method, sources: Sequence[Source], start: int, stop
     return ViewLoader(
         sources, recipe(job, method), job.plan.batch_size, seed=job.run.seed, start=start * per, stop=stop * per,
         threads=job.run.threads, channels_last=job.settings.channels_last,
-        pauses=[moment * per for moment in looks(job.run, job.updates)],
+        pauses=[moment * per for moment in refreshes(job.run, job.updates)],
     )  # fmt: skip
 
 
@@ -97,14 +97,14 @@ def measure(
             pass
         finally:
             batches.close()
-        looking = _looking(job, trial, sources)
+        refreshing = _refreshing(job, trial, sources)
         count, reading = 0, time.monotonic()
         if job.run.monitors:
             monitor.read(trial)
             reading = time.monotonic() - reading
             count = max(1, min(job.run.monitors, int(MONITOR_SHARE * budget / reading)))
     spent = time.monotonic() - begun
-    left = budget - spent - looking - ((count + 1) * reading if count else 0.0)
+    left = budget - spent - refreshing - ((count + 1) * reading if count else 0.0)
     updates = max(1, int(left / watch.per_update))
     return updates, {"budget": budget, "measuring": spent, "per_update": watch.per_update, "monitors": count}
 
@@ -137,7 +137,7 @@ def fit(job: Job, sources: Sources, folder: RunFolder, console: Console, *, resu
     batches = loader(job, method, sources.training, done, job.updates)
     if stored is not None and stored.regions is not None:
         batches.regions = stored.regions.numpy()
-    crops = Localise(job, sources.training[0], _whole(job, method), batches, looks(job.run, job.updates), done)
+    crops = Localise(job, sources.training[0], _whole(job, method), batches, refreshes(job.run, job.updates), done)
     with Signals() as signals:
         beside = Beside(job, folder, monitor, display, signals, stored, batches)
         try:
@@ -168,9 +168,9 @@ def _whole(job: Job, method: Method) -> View:
     return whole_view(job.size, *_statistics(job, method))
 
 
-def _looking(job: Job, method: Method, sources: Sources) -> float:
-    """Seconds that the run's looks for regions of interest will take, from a look at some images."""
-    times = len(looks(job.run, 10**6))
+def _refreshing(job: Job, method: Method, sources: Sources) -> float:
+    """Seconds that finding regions of interest will take in the run, from those of some images."""
+    times = len(refreshes(job.run, 10**6))
     if not times:
         return 0.0
     source, begun = sources.training[0], time.monotonic()

@@ -1,8 +1,8 @@
-"""ContrastiveCrop's looks at the training images: where the network sees something, and where crops then lie.
+"""ContrastiveCrop's regions of the training images: where the network sees something, and where crops then lie.
 
-Regions are a state of training. They change after a few updates that are known from the start (`policies.looks`), the
+Regions are a state of training. They change after few updates, known from the start (`policies.refreshes`). The
 loader draws nothing ahead across these, and checkpoints hold them: so a batch stays a function of (seed, update) and of
-what was learned until the last look, and a resumed run goes on with the same crops.
+what was learned until the last refresh, and a resumed run goes on with the same crops.
 """
 
 from collections.abc import Collection
@@ -26,7 +26,7 @@ WHOLE = np.array((0.0, 0.0, 1.0, 1.0), np.float32)
 
 
 class Localise(pl.Callback):
-    """Looks after each of `moments` (in updates), and tells the loader; `seen` updates are done already."""
+    """Finds regions after each of `moments` (in updates) and tells the loader; `seen` updates are done already."""
 
     def __init__(self, job: Job, source: Source, view: View, batches: ViewLoader, moments: Collection[int], seen: int):
         self.job, self.source, self.view, self.batches, self.moments, self.seen = (
@@ -61,7 +61,7 @@ def localise(
     """Where the method's network sees something in each image: float32 [n, 4], see `region_of_interest`.
 
     view     shows whole images
-    before   [n, 4] what was found at the last look; it stays where there is nothing to be seen, or no image to be read
+    before   [n, 4] what was found before; it stays where there is nothing to be seen, or no image to be read
     indices  the images that are looked at; None: all
     """
     network = method.kept
@@ -80,5 +80,5 @@ def localise(
 
 
 def whole_view(size: int, mean: tuple[float, ...], std: tuple[float, ...]) -> View:
-    """The view that a look takes: the whole image, resized."""
+    """What the network is shown: the whole image, resized."""
     return View(size=size, crop="load", load_size=size, flip=0.0, mean=mean, std=std)

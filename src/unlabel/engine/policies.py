@@ -47,7 +47,7 @@ def _cropped(view: View, run: Run) -> View:
             return replace(view, crop="random_resized")
 
 
-def looks(run: Run, updates: int) -> list[int]:
+def refreshes(run: Run, updates: int) -> list[int]:
     """After which of a training's updates regions of interest are looked for; empty where no crops ask for them."""
     if run.crops != "contrastive":
         return []

@@ -84,10 +84,8 @@ class Run:
     crop_threshold: float = option(
         0.1, "of contrastive crops: heat, from 0 to 1, above which a place counts", _in(0, 0.99)
     )
-    crop_warmup: float = option(
-        0.2, "of contrastive crops: share of training until the network is looked at", _in(0, 1)
-    )
-    crop_interval: float = option(0.2, "of contrastive crops: share of training between two looks", _in(1e-3, 1))
+    crop_warmup: float = option(0.2, "of contrastive crops: share of training before there are regions", _in(0, 1))
+    crop_interval: float = option(0.2, "of contrastive crops: share of training between their refreshes", _in(1e-3, 1))
     crop_cover: float = option(0.2, "of salient crops: share of the object that is shown at least", _in(0, 1))
     background: Behind = option(
         "none", "what is put behind objects: remove (grey), random (that of another image) or swap (another for each "
