@@ -89,6 +89,7 @@ def test_help_shows_an_example_for_every_command(run: Run) -> None:
         "explain",
         "scan",
         "pack",
+        "saliency",
     ):
         assert command in listed
     for command in ("pretrain", "scan", "finetune", "distil"):

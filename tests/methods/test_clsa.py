@@ -13,7 +13,7 @@ from unlabel.views import Batch, named
 
 
 def method(**options) -> CLSA:
-    small = {"projector_width": 8, "projector_dim": 4, "queue": 12, "bn_splits": 1}
+    small = {"projector_width": 8, "projector_dim": 4, "queue_length": 12, "bn_splits": 1}
     clsa = CLSA(Backbone(), **small | options).double()
     for p in clsa.teacher.parameters():
         p.data += 0.1 * torch.randn_like(p)
@@ -103,7 +103,7 @@ def test_splits_of_batch_norm_leave_the_loss_defined_for_small_strong_views() ->
 
 
 def test_views_and_defaults_are_the_papers() -> None:
-    clsa = CLSA(Backbone(), queue=8)
+    clsa = CLSA(Backbone(), queue_length=8)
     assert (clsa.temperature, clsa.strong_temperature, clsa.beta, clsa.teacher_momentum) == (0.2, 0.2, 1.0, 0.999)
     assert clsa.views(224) == named("clsa", 224)
 

@@ -14,7 +14,7 @@ from unlabel.views import Batch, named
 
 
 def method(**options) -> MoCo:
-    return MoCo(Backbone(), **{"projector_dim": 4, "queue": 12, "bn_splits": 1} | options).double()
+    return MoCo(Backbone(), **{"projector_dim": 4, "queue_length": 12, "bn_splits": 1} | options).double()
 
 
 def apart_from_the_teacher(moco: MoCo) -> MoCo:
@@ -118,7 +118,7 @@ def test_query_and_key_are_normalised_in_different_company() -> None:
 
 
 def test_projector_is_one_linear_layer_and_defaults_are_the_papers() -> None:
-    moco = MoCo(Backbone(), queue=8)
+    moco = MoCo(Backbone(), queue_length=8)
     assert isinstance(moco.projector, nn.Linear) and moco.projector.out_features == 128
     assert (moco.temperature, moco.teacher_momentum, moco.bn_splits) == (0.07, 0.999, 8)
     assert moco.views(224).views == named("instdisc", 224).views * 2

@@ -8,7 +8,7 @@ from unlabel.methods.moco import MoCo
 from unlabel.methods.moco_v2 import MoCoV2
 from unlabel.views import Batch, named
 
-SMALL = {"projector_dim": 4, "queue": 12, "bn_splits": 1}
+SMALL = {"projector_dim": 4, "queue_length": 12, "bn_splits": 1}
 
 
 def method(**options) -> MoCoV2:
@@ -65,7 +65,7 @@ def test_without_hidden_layer_it_is_the_first_moco() -> None:
 
 
 def test_projector_and_views_are_the_papers() -> None:
-    moco = MoCoV2(Backbone(), queue=8)
+    moco = MoCoV2(Backbone(), queue_length=8)
     assert [type(m).__name__ for m in moco.projector] == ["Linear", "ReLU", "Linear"]
     assert [m.out_features for m in moco.projector if isinstance(m, nn.Linear)] == [2048, 128]
     assert all(m.bias is not None for m in moco.projector if isinstance(m, nn.Linear))

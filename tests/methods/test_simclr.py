@@ -9,7 +9,7 @@ from torch import Tensor
 from tests.methods.toy import Backbone, batch
 from unlabel.engine.options import check, hyperparameters
 from unlabel.errors import Fault
-from unlabel.losses import hard_negatives, nt_xent
+from unlabel.losses import hard_negatives, nt_xent, nt_xent_matched
 from unlabel.losses.objectives import OBJECTIVES
 from unlabel.methods.simclr import SimCLR
 from unlabel.views import Batch
@@ -104,3 +104,29 @@ def test_every_objective_takes_small_crops(name: str) -> None:
     two = simclr.loss(Batch(views=given.views[:2], index=given.index, records=given.records))
     assert torch.isfinite(loss) and abs(loss.item() - two.item()) > 1e-6
     assert all(torch.isfinite(p.grad).all() for p in simclr.parameters())
+
+
+def with_negatives(given: Batch) -> Batch:
+    return Batch(
+        views=given.views,
+        index=given.index,
+        records=given.records,
+        negative=torch.randn_like(given.views[0]),
+        matched=torch.tensor([True, False, True, True, False]),
+    )
+
+
+def test_hard_negatives_join_the_denominators_of_the_first_views() -> None:
+    simclr, given = method(temperature=0.3), with_negatives(batch())
+    z1, z2, own = copy.deepcopy(simclr).projector(simclr.backbone(torch.cat([*given.views, given.negative]))).chunk(3)
+    expected = nt_xent_matched(z1, z2, own, given.matched, temperature=0.3)
+    found = copy.deepcopy(simclr).loss(given)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-12)
+    assert found > nt_xent(z1, z2, temperature=0.3)
+
+
+def test_other_objectives_have_no_use_for_them() -> None:
+    simclr, given = method(objective="dcl"), with_negatives(batch())
+    assert not simclr.takes_negatives and method().takes_negatives
+    plain = Batch(views=given.views, index=given.index, records=given.records)
+    assert copy.deepcopy(simclr).loss(given).item() == copy.deepcopy(simclr).loss(plain).item()

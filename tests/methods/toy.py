@@ -36,7 +36,7 @@ SMALLER = {
     "discriminator_width": 4,
     "discriminator_layers": 2,
     "patches": 32,
-    "queue": 32,
+    "queue_length": 32,
     "bn_splits": 2,
     "negatives": 16,
     "encoder_width": 8,
@@ -84,7 +84,7 @@ def toy_loader(name: str, method: methods.Method, *, batch_size: int = 8, stop: 
     """Batches of the method's views of a few shapes (of two different sets of them for two domains)."""
     start = recipes(name).get("small", dict)()
     own = method.views(SIZE)
-    recipe = replace(named(start["views"], SIZE), mask=own.mask) if "views" in start else own
+    recipe = replace(named(start["views"], SIZE), mask=own.mask, salient=own.salient) if "views" in start else own
     spec, tokenise = f"shapes:{IMAGES}", None
     sources = [open_source(spec, captions=method.captions), Shapes(IMAGES, split="test")][: recipe.sources]
     if method.captions:

@@ -35,3 +35,19 @@ def test_to_moves_the_tensors_and_keeps_the_records():
     assert all(view.is_meta for view in (*moved.views, moved.index, moved.masks, moved.tokens))
     assert moved.records is whole.records
     assert batch(False).to("cpu").masks is None
+
+
+def test_maps_of_objects_and_hard_negatives_go_along():
+    whole = Batch(
+        views=[torch.randn(4, 3, 8, 8)],
+        index=torch.arange(4),
+        records=[np.zeros(4, RECORD)],
+        saliency=[torch.rand(4, 8, 8)],
+        negative=torch.randn(4, 3, 8, 8),
+        matched=torch.tensor([True, False, True, False]),
+    )
+    part = whole.rows(slice(1, 3))
+    assert torch.equal(part.saliency[0], whole.saliency[0][1:3]) and torch.equal(part.negative, whole.negative[1:3])
+    assert part.matched.tolist() == [False, True]
+    moved = whole.to("meta")
+    assert moved.saliency[0].is_meta and moved.negative.is_meta and moved.matched.is_meta

@@ -1,14 +1,15 @@
 """The commands of `unlabel` as Python functions with the same names and options; `unlabel.__all__` lists them."""
 
 from unlabel.api.benching import bench as bench
+from unlabel.api.looking import saliency as saliency
 from unlabel.api.packing import pack as pack
 from unlabel.api.packing import verify_pack as verify_pack
 from unlabel.api.pretraining import Result as Result
 from unlabel.api.pretraining import pretrain as pretrain
-from unlabel.api.texts import retrieve as retrieve
-from unlabel.api.texts import zeroshot as zeroshot
 from unlabel.api.teaching import distil as distil
 from unlabel.api.teaching import finetune as finetune
+from unlabel.api.texts import retrieve as retrieve
+from unlabel.api.texts import zeroshot as zeroshot
 from unlabel.api.using import embed as embed
 from unlabel.api.using import evaluate as evaluate
 from unlabel.api.using import export as export

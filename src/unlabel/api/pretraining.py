@@ -15,7 +15,7 @@ from unlabel.engine import options as engine_options
 from unlabel.engine.finish import assess, close_run, evaluation_of, pictures
 from unlabel.engine.fit import fit
 from unlabel.engine.folder import RunFolder, fresh, write_json
-from unlabel.engine.job import Job, build_method, decide, recipe
+from unlabel.engine.job import Job, build_method, check_views, decide, recipe
 from unlabel.engine.keep import load_backbone, load_method, note_skipped, save_backbone
 from unlabel.engine.kinds import TAUGHT
 from unlabel.engine.machine import git_commit, machine, versions
@@ -78,7 +78,9 @@ def pretrain(
     name, start = recipes.choose(method, asked.recipe, data=asked.data, size=size)
     job = decide(chosen, start, sources)
     job = replace(job, run=replace(job.run, recipe=name, out=str(folder.path)))
-    recipe(job, build_method(job))  # whatever the method itself refuses is refused before anything is written
+    check_views(
+        job, build_method(job), sources
+    )  # whatever it or its views refuse is refused before anything is written
     begin(job, sources, folder)
     return _run(job, sources, folder, console, resume=False)
 

@@ -17,7 +17,6 @@ from unlabel.engine.folder import RunFolder
 from unlabel.engine.job import recipe
 from unlabel.engine.keep import backbone_facts, load_backbone, load_method
 from unlabel.engine.labels import open_lesson
-from unlabel.engine.progress import stages
 from unlabel.engine.run import Run
 from unlabel.engine.sources import open_sources, same_channels
 from unlabel.errors import Fault, nearest

@@ -30,7 +30,8 @@ def _scores(evaluation: dict) -> None:
             OUT.print(f"{who}: " + ", ".join(f"{top} {value:.1f} %" for top, value in scores.items()), highlight=False)
         return
     knn, linear = evaluation.get("knn"), evaluation.get("linear")
-    if not knn and not linear:
+    objects = evaluation.get("objects") or {}
+    if not knn and not linear and not objects.get("pointing"):
         for name, value in (evaluation.get("translation") or {}).items():
             if not isinstance(value, dict):
                 OUT.print(f"{name}: {value}", highlight=False)
@@ -46,6 +47,11 @@ def _scores(evaluation: dict) -> None:
     if linear:
         for top in ("top1", "top5"):
             row(f"linear {top}", [(linear.get(name) or {}).get(top) for name in who])
+    for probe, scores in (objects.get("swapped") or {}).items():
+        if probe in ("knn", "linear"):
+            row(f"{probe}, backgrounds swapped", [(scores.get(name) or {}).get("swapped") for name in who])
+    if objects.get("pointing"):
+        row("looks at the object", [objects["pointing"].get(name) for name in who])
     OUT.print(table)
     protocol = evaluation["protocol"]
     OUT.print(f"k = {protocol['k']}, temperature {protocol['temperature']}, {protocol['memory']} images remembered, "

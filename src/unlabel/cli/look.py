@@ -1,4 +1,4 @@
-"""Commands about methods and data: methods, explain, scan, pack."""
+"""Commands about methods and data: methods, explain, scan, pack, saliency."""
 
 import click
 from rich.table import Table
@@ -97,4 +97,28 @@ def pack(data: str | None, out: str | None, size: int, quality: str, verify: str
         return
     OUT.print(f"{out}: {done.pictures:,} pictures, {done.bytes / 1e6:,.1f} MB", highlight=False)
     for unreadable in done.skipped:
+        OUT.print(f"left out: {unreadable}", highlight=False, markup=False)
+
+
+@cli.command(
+    epilog=example(
+        "unlabel saliency photos/ -o photos-masks/", "unlabel pretrain cast --data photos/ --saliency photos-masks/"
+    )
+)
+@click.argument("data", metavar="DIR")
+@click.option("-o", "--out", required=True, type=click.Path(file_okay=False), help="Folder for the masks.")
+def saliency(data: str, out: str) -> None:
+    """Look for the object that stands out in each picture, and write masks of them."""
+    from rich.progress import MofNCompleteColumn, Progress
+
+    from unlabel import api
+
+    with Progress(
+        *Progress.get_default_columns(), MofNCompleteColumn(), console=LOG, disable=not LOG.is_terminal
+    ) as bar:
+        task = bar.add_task("looking", total=None)
+        tell = lambda done, total: bar.update(task, completed=done, total=total)  # noqa: E731
+        written, skipped = api.saliency(data, out=out, progress=tell)
+    OUT.print(f"{out}: {written:,} masks", highlight=False)
+    for unreadable in skipped:
         OUT.print(f"left out: {unreadable}", highlight=False, markup=False)

@@ -79,6 +79,8 @@ class Views(Dataset[Batch]):
     def __init__(
         self, sources: Sequence[Source], recipe: Recipe, *, seed: int, tokenise: Tokenise | None = None
     ) -> None:
+        if recipe.looks_at_objects:
+            raise Fault("views that look at salient objects are drawn by `ViewLoader` alone: take it, or other views")
         self.sources, self.recipe, self.seed, self.epoch = sources_of(recipe, sources), recipe, seed, 0
         self.tokenise = tokenise
 

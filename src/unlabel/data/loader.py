@@ -1,6 +1,7 @@
 """Batches of views in an order that depends on the seed alone.
 
-Batch u is a pure function of (seed, u): the same for any number of threads, after a resume, and on another machine.
+Batch u is a pure function of (seed, u), and of the regions of interest where these are known: the same for any number
+of threads, after a resume, and on another machine.
 
 - Update u belongs to epoch u // steps_per_epoch. The order of an epoch sorts the pictures by random words of
   (seed, epoch, picture); what does not fill a whole batch at its end is dropped.
@@ -14,23 +15,35 @@ Pictures are decoded once for all their views, in threads: no worker processes, 
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from unlabel.data.ahead import Ahead, cores
+from unlabel.data.backgrounds import Backgrounds
 from unlabel.data.buffers import Buffers
 from unlabel.data.captions import Tokenise, tokens_of
 from unlabel.data.source import Look, Source, Unreadable
 from unlabel.errors import Fault
-from unlabel.views import Batch, Recipe, least_sizes, rescaled, sample_all
+from unlabel.views import Batch, Objects, Recipe, least_sizes, render_saliency, rescaled, sample_all
 from unlabel.views.batched import render_batch
 from unlabel.views.philox import ORDER, words
+from unlabel.views.saliency import fitted
 
 _CHUNK = 1 << 16
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A picture that can be read, and the mask of its object where the recipe looks at objects and it is known."""
+
+    index: int
+    look: Look
+    mask: Tensor | None
 
 
 @dataclass
@@ -43,6 +56,8 @@ class _Draft:
     records: list[np.ndarray]
     masks: Tensor | None
     tokens: Tensor | None
+    saliency: list[Tensor] | None
+    matched: Tensor | None  # whose last view is a hard negative
 
 
 class ViewLoader:
@@ -58,6 +73,10 @@ class ViewLoader:
     channels_last: memory format of the views.
     dtype:         of the views: float32, bfloat16, or uint8 for pixels that are not normalised yet.
     tokenise:      what makes ids of texts; a batch then has `tokens` of one caption of each picture.
+    pauses:        before these updates nothing of what follows is drawn ahead: `regions` may change there.
+
+    The attribute `regions` [pictures, 4] holds (top, left, bottom, right) in fractions, where "contrastive" crops of
+    source 0 have their middle; None until it is set.
 
     Raises Fault when there are too few pictures, when the ranks cannot share a batch evenly and, while drawing, when
     no picture can be read.
@@ -79,16 +98,24 @@ class ViewLoader:
         channels_last: bool = False,
         dtype: torch.dtype = torch.float32,
         tokenise: Tokenise | None = None,
+        pauses: Sequence[int] = (),
     ) -> None:
         self.sources = sources_of(recipe, sources)
+        check_objects(recipe, self.sources[0])
         self.recipe = recipe
+        # A hard negative is drawn and rendered as one more view, like the second.
+        negative = recipe.background is not None and recipe.background.negative
+        self._drawing = replace(recipe, views=(*recipe.views, recipe.views[:2][-1])) if negative else recipe
+        self.regions: np.ndarray | None = None
+        self.pauses = sorted(set(pauses))
         self.seed, self.start, self.stop = seed, start, stop
         self.threads, self.ahead = threads, ahead
         self.rank, self.world = rank, world
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.dtype = dtype
         self.tokenise = tokenise
-        self._buffers = Buffers(most=len(recipe.views) * (max(ahead, cores()) + 3))  # drawn ahead, in use and under way
+        drawn_ahead_and_in_use = max(ahead, cores()) + 3
+        self._buffers = Buffers(most=len(self._drawing.views) * drawn_ahead_and_in_use)
         self.pictures = max(len(source) for source in self.sources)
         self.batch_size = _batch_size(batch_size, self.pictures, world, self.sources[0].name)
         self.steps_per_epoch = self.pictures // self.batch_size
@@ -99,11 +126,14 @@ class ViewLoader:
         return self.stop - self.start
 
     def __iter__(self) -> Iterator[Batch]:
-        updates = range(self.start, self.stop)
-        if self.threads == 0:
-            for update in updates:
-                yield self.batch(update)
-            return
+        edges = [self.start, *(pause for pause in self.pauses if self.start < pause < self.stop), self.stop]
+        for first, last in pairwise(edges):
+            if self.threads == 0:
+                yield from (self.batch(update) for update in range(first, last))
+            else:
+                yield from self._ahead(range(first, last))
+
+    def _ahead(self, updates: range) -> Iterator[Batch]:
         ahead = Ahead(self._draw, updates, threads=self.threads, least=self.ahead)
         self._under_way.append(ahead)
         try:
@@ -139,32 +169,67 @@ class ViewLoader:
             [self._look(number, epoch, position) for position in range(first, first + share)]
             for number in range(len(self.sources))
         ]
-        indices = [np.array([index for index, _ in domain], np.int64) for domain in found]
-        sizes = [np.array([look.size for _, look in domain], np.int64) for domain in found]
-        records, masks = sample_all(self.recipe, seed=self.seed, epoch=epoch, indices=indices, sizes=sizes)
-        images = [self._decoded([look for _, look in domain], number, records) for number, domain in enumerate(found)]
-        views = [
-            None if view.transform is not None else self._render(images[view.source], records[k], k)
-            for k, view in enumerate(self.recipe.views)
+        indices = [np.array([one.index for one in domain], np.int64) for domain in found]
+        sizes = [np.array([one.look.size for one in domain], np.int64) for domain in found]
+        objects = [_mask_of(one) for one in found[0]] if self.recipe.looks_at_objects else []
+        records, masks = sample_all(
+            self._drawing, seed=self.seed, epoch=epoch, indices=indices, sizes=sizes,
+            regions=None if self.regions is None else self.regions[indices[0]],
+            objects=Objects.of([mask[0].numpy() > 0 for mask in objects]) if self.recipe.crops_objects else None,
+        )  # fmt: skip
+        images = [self._decoded([one.look for one in domain], number, records) for number, domain in enumerate(found)]
+        objects = [
+            fitted(mask, (image.shape[1], image.shape[2])) for mask, image in zip(objects, images[0], strict=False)
         ]
-        hidden = None if masks is None else torch.from_numpy(masks)
-        tokens = tokens_of(self.tokenise, self.sources[0], indices[0], seed=self.seed, epoch=epoch)
-        return _Draft(views, images if any(view is None for view in views) else [], indices[0], records, hidden, tokens)
+        shown, matched = self._with_backgrounds(epoch, indices[0], images, objects)
+        views = [
+            None if view.transform is not None else self._render(shown[k], records[k], k)
+            for k, view in enumerate(self._drawing.views)
+        ]
+        pairs = zip(records, self.recipe.views, strict=False)  # the hard negatives need no map
+        return _Draft(
+            views,
+            images if any(view is None for view in views) else [],
+            indices[0],
+            records,
+            None if masks is None else torch.from_numpy(masks),
+            tokens_of(self.tokenise, self.sources[0], indices[0], seed=self.seed, epoch=epoch),
+            [render_saliency(objects, record, view) for record, view in pairs] if self.recipe.salient else None,
+            None if matched is None else torch.from_numpy(matched),
+        )
+
+    def _with_backgrounds(
+        self, epoch: int, indices: np.ndarray, images: list[list[Tensor]], objects: list[Tensor]
+    ) -> tuple[list[list[Tensor]], np.ndarray | None]:
+        """What each view is rendered from, and which images have a hard negative."""
+        background, views = self.recipe.background, self.recipe.views
+        if background is None:
+            return [images[view.source] for view in views], None
+        behind = Backgrounds(background, self.sources[0], seed=self.seed, epoch=epoch, views=len(views))
+        shown = [
+            behind.view(k, indices, images[0], objects) if view.source == 0 else images[view.source]
+            for k, view in enumerate(views)
+        ]
+        if not background.negative:
+            return shown, None
+        negatives, matched = behind.negatives(indices, images[0], objects)
+        return [*shown, negatives], matched
 
     def _decoded(self, looks: list[Look], number: int, records: list[np.ndarray]) -> list[Tensor]:
         """The pictures of one domain, once for all its views, no larger than the largest of them needs.
 
         Where pictures come smaller than they are, the boxes in `records` are put into their pixels.
         """
-        mine = [k for k, view in enumerate(self.recipe.views) if view.source == number]
-        if any(self.recipe.views[k].transform is not None for k in mine):
+        views = self._drawing.views
+        mine = [k for k, view in enumerate(views) if view.source == number]
+        if any(views[k].transform is not None for k in mine):
             return [look.pixels(None) for look in looks]
-        least = np.max([least_sizes(records[k], self.recipe.views[k]) for k in mine], axis=0)
+        least = np.max([least_sizes(records[k], views[k]) for k in mine], axis=0)
         images = [look.pixels((int(h), int(w))) for look, (h, w) in zip(looks, least, strict=True)]
         sizes = np.array([image.shape[1:] for image in images], np.int64)
         if (sizes != np.array([look.size for look in looks])).any():
             for k in mine:
-                records[k] = rescaled(records[k], self.recipe.views[k], sizes)
+                records[k] = rescaled(records[k], views[k], sizes)
         return images
 
     def _finish(self, draft: _Draft) -> Batch:
@@ -173,22 +238,38 @@ class ViewLoader:
             self._render(draft.images[self.recipe.views[k].source], draft.records[k], k) if view is None else view
             for k, view in enumerate(draft.views)
         ]
-        return Batch(views, torch.from_numpy(draft.index), draft.records, draft.masks, draft.tokens)
+        count = len(self.recipe.views)
+        return Batch(
+            views[:count],
+            torch.from_numpy(draft.index),
+            draft.records[:count],
+            draft.masks,
+            draft.tokens,
+            draft.saliency,
+            views[count] if draft.matched is not None else None,
+            draft.matched,
+        )
 
     def _render(self, images: list[Tensor], records: np.ndarray, k: int) -> Tensor:
-        view = self.recipe.views[k]
+        view = self._drawing.views[k]
         shape = (len(images), view.channels, view.size, view.size)
         return render_batch(images, records, view, self._buffers.take(shape, self.memory_format, self.dtype))
 
-    def _look(self, number: int, epoch: int, position: int) -> tuple[int, Look]:
-        """The picture at one place of the epoch, or the next one that can be read, with its index."""
+    def _look(self, number: int, epoch: int, position: int) -> _Found:
+        """The picture at one place of the epoch, or the next one that can be read and is of use, with its index."""
         source = self.sources[number]
         for index in self._candidates(number, epoch, position):
-            if index not in source.skipped:
-                try:
-                    return index, source.look(index)
-                except Unreadable:
-                    continue
+            if index in source.skipped:
+                continue
+            mask = source.mask(index) if number == 0 and self.recipe.looks_at_objects else None
+            if number == 0 and self.recipe.crops_objects and (mask is None or not mask.any()):
+                continue
+            try:
+                return _Found(index, source.look(index), mask)
+            except Unreadable:
+                continue
+        if len(source.skipped) < len(source):
+            raise Fault(f"none of the pictures of {source.name} has a mask in which anything stands out")
         raise source.hopeless()
 
     def _candidates(self, number: int, epoch: int, position: int) -> Iterator[int]:
@@ -218,6 +299,23 @@ def sources_of(recipe: Recipe, sources: Sequence[Source]) -> list[Source]:
     if len(sources) < recipe.sources:
         raise Fault(f"this method looks at {recipe.sources} sources of pictures, and {len(sources)} is given")
     return list(sources[: recipe.sources])
+
+
+def check_objects(recipe: Recipe, source: Source) -> None:
+    """Fault where a recipe looks at the salient objects of a source that does not know them."""
+    if recipe.looks_at_objects and not source.masked:
+        raise Fault(
+            f"these views look at the salient objects of pictures, and those of {source.name} are not known: make "
+            "masks by `unlabel saliency DIR -o MASKS`, and give them with --saliency MASKS"
+        )
+
+
+def _mask_of(found: _Found) -> Tensor:
+    """The mask of a picture's object, of the picture's size; zeros where it is not known."""
+    height, width = (int(side) for side in found.look.size)
+    return (
+        torch.zeros(1, height, width, dtype=torch.uint8) if found.mask is None else fitted(found.mask, (height, width))
+    )
 
 
 def _batch_size(wanted: int, pictures: int, world: int, name: str) -> int:

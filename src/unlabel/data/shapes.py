@@ -176,6 +176,16 @@ class Shapes(Source):
             whole[start : start + _CHUNK] = _render({name: v[part] for name, v in self._drawn.items()}, self.size)
         return torch.from_numpy(whole)
 
+    @property
+    def masked(self) -> bool:
+        """Shapes know where they are."""
+        return True
+
+    def mask(self, i: int) -> Tensor:
+        """The pixels of which the shape covers a half and more, uint8 [1, size, size]: 255 there, else 0."""
+        one = {name: values[i : i + 1] for name, values in self._drawn.items()}
+        return torch.from_numpy(np.where(_cover(one, _Plane(self.size)) >= 0.5, 255, 0).astype(np.uint8))
+
     def path(self, i: int) -> str:
         """A name, though there is no file."""
         return f"shapes/{self.split}/{CLASSES[self.labels[i]]}-{i:06d}"
@@ -216,29 +226,17 @@ def _draw(count: int, split: int) -> dict[str, np.ndarray]:
 
 def _render(drawn: dict[str, np.ndarray], size: int) -> np.ndarray:
     """Pictures uint8 [B, 3, size, size] of B rows of drawn numbers; the formula is at the top of this file."""
-    axis = ((np.arange(size) + 0.5) / size - 0.5).astype(np.float32)
-
-    def each(values: np.ndarray) -> np.ndarray:
-        return values.astype(np.float32)[:, None, None]  # [B, 1, 1]
-
-    def plane(along: np.ndarray, down: np.ndarray, middle: np.ndarray) -> np.ndarray:
-        """along * horizontal + down * vertical + middle, [B, size, size]."""
-        return each(along) * axis + (each(down) * axis[:, None] + each(middle))
-
-    x, y, scale = drawn["x"], drawn["y"], drawn["scale"]
-    cos, sin = np.cos(drawn["rotation"]), np.sin(drawn["rotation"])
-    zoom = CELLS / (2 * REACH) / scale  # cells of a table in a side of the picture
-    column = plane(zoom * cos, zoom * sin, CELLS / 2 - zoom * (cos * x + sin * y))
-    row = plane(-zoom * sin, zoom * cos, CELLS / 2 - zoom * (cos * y - sin * x))
-    cover = np.clip(0.5 - _looked_up(drawn["shape"], row, column) * each(scale * size), 0, 1)
+    plane = _Plane(size)
+    cover = _cover(drawn, plane)
 
     ahead, across = (2 * np.pi * drawn["waves"] * turn(drawn["slant"]) for turn in (np.cos, np.sin))
     a = np.sin(plane(ahead, across, drawn["phase_a"]))
     b = np.sin(plane(-across, ahead, drawn["phase_b"]))
     wave, other, both = np.array(list(TEXTURES.values()))[drawn["texture"]].T
-    texture = (each(wave) * a + each(other) * b + each(both) * (a * b)) * (1 - cover)
+    texture = (_each(wave) * a + _each(other) * b + _each(both) * (a * b)) * (1 - cover)
 
-    light = plane(2 * np.cos(drawn["light_angle"]), 2 * np.sin(drawn["light_angle"]), np.zeros(len(x)))
+    angle = drawn["light_angle"]
+    light = plane(2 * np.cos(angle), 2 * np.sin(angle), np.zeros(len(angle)))
     luma = 0.5 + np.float32(CONTRAST) * (cover - 0.5) + np.float32(TEXTURE[0]) * texture
     pixels = _tint(drawn["hue_angle"]) * (np.float32(CHROMA) * cover)[:, None]  # [B, 3, size, size]
     pixels += (
@@ -247,6 +245,31 @@ def _render(drawn: dict[str, np.ndarray], size: int) -> np.ndarray:
     pixels += _tint(drawn["lamp"]) * (np.float32(LIGHT[1]) * light)[:, None] + luma[:, None]
     pixels *= (255 + np.float32(255 * LIGHT[0]) * light)[:, None]
     return np.clip(pixels + 0.5, 0, 255).astype(np.uint8)
+
+
+def _cover(drawn: dict[str, np.ndarray], plane: "_Plane") -> np.ndarray:
+    """How much of each pixel the shape covers, [B, size, size]."""
+    x, y, scale = drawn["x"], drawn["y"], drawn["scale"]
+    cos, sin = np.cos(drawn["rotation"]), np.sin(drawn["rotation"])
+    zoom = CELLS / (2 * REACH) / scale  # cells of a table in a side of the picture
+    column = plane(zoom * cos, zoom * sin, CELLS / 2 - zoom * (cos * x + sin * y))
+    row = plane(-zoom * sin, zoom * cos, CELLS / 2 - zoom * (cos * y - sin * x))
+    return np.clip(0.5 - _looked_up(drawn["shape"], row, column) * _each(scale * plane.size), 0, 1)
+
+
+class _Plane:
+    """along * horizontal + down * vertical + middle, [B, size, size], of three [B]."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.axis = ((np.arange(size) + 0.5) / size - 0.5).astype(np.float32)
+
+    def __call__(self, along: np.ndarray, down: np.ndarray, middle: np.ndarray) -> np.ndarray:
+        return _each(along) * self.axis + (_each(down) * self.axis[:, None] + _each(middle))
+
+
+def _each(values: np.ndarray) -> np.ndarray:
+    return values.astype(np.float32)[:, None, None]  # [B, 1, 1]
 
 
 def _tint(hue: np.ndarray) -> np.ndarray:

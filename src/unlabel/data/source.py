@@ -99,6 +99,18 @@ class Source(ABC):
         """
         return Look.of(self.image(i))
 
+    @property
+    def masked(self) -> bool:
+        """Whether it is known where the salient objects of pictures are."""
+        return False
+
+    def mask(self, i: int) -> Tensor | None:
+        """Where the salient object of picture i is: uint8 [1, H, W], 255 on it and 0 elsewhere; None: not known.
+
+        It has the picture's size, and may be shared. A mask of zeros: nothing stands out.
+        """
+        return None
+
     @abstractmethod
     def path(self, i: int) -> str:
         """A printable name of picture i: its path where it has one, exact where the path is UTF-8."""
@@ -173,6 +185,15 @@ class Subset(Source):
         """The name that picture i has in the whole source."""
         return self.source.path(int(self.indices[i]))
 
+    @property
+    def masked(self) -> bool:
+        """As the whole source."""
+        return self.source.masked
+
+    def mask(self, i: int) -> Tensor | None:
+        """Mask i of the subset."""
+        return self.source.mask(int(self.indices[i]))
+
     def fingerprint(self) -> str:
         """Covers the whole source and the choice made from it."""
         return digest([self.source.fingerprint(), self.indices.tobytes()])
@@ -194,6 +215,7 @@ class Cached(Source):
         self.max_bytes, self.max_pixels = max_bytes, max_pixels
         self.bytes = 0
         self._images: dict[int, Tensor] = {}
+        self._masks: dict[int, Tensor] = {}
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -228,6 +250,23 @@ class Cached(Source):
     def path(self, i: int) -> str:
         """The name of picture i."""
         return self.source.path(i)
+
+    @property
+    def masked(self) -> bool:
+        """As the source."""
+        return self.source.masked
+
+    def mask(self, i: int) -> Tensor | None:
+        """The mask of picture i; small ones are kept as pictures are."""
+        if i in self._masks:
+            return self._masks[i]
+        mask = self.source.mask(i)
+        if mask is not None and mask.nbytes <= self.max_pixels:
+            with self._lock:
+                if i not in self._masks and self.bytes + mask.nbytes <= self.max_bytes:
+                    self._masks[i] = mask
+                    self.bytes += mask.nbytes
+        return mask
 
     def fingerprint(self) -> str:
         """That of the source: a cache changes no picture."""

@@ -12,6 +12,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
+from unlabel.data.loader import ViewLoader
 from unlabel.diagnostics import verdict
 from unlabel.engine import checkpoint
 from unlabel.engine.folder import RunFolder, plain
@@ -85,7 +86,7 @@ class Beside(pl.Callback):
     """
 
     def __init__(self, job: Job, folder: RunFolder, monitor: Monitor, display: ProgressDisplay, signals: Signals,
-                 resumed: checkpoint.Checkpoint | None) -> None:  # fmt: skip
+                 resumed: checkpoint.Checkpoint | None, batches: ViewLoader) -> None:  # fmt: skip
         self.job, self.folder, self.monitor, self.display, self.signals = (
             job,
             folder,
@@ -94,6 +95,7 @@ class Beside(pl.Callback):
             signals,
         )
         self.resumed = resumed
+        self.batches = batches
         self.seen = resumed.updates if resumed else 0
         self.past = resumed.seconds if resumed else 0.0
         self.aside = 0.0  # seconds spent on readings and checkpoints, which are not training
@@ -185,6 +187,7 @@ class Beside(pl.Callback):
                 trainer.optimizers,
                 lines=self.journal.length,
                 seconds=self.trained,
+                regions=None if self.batches.regions is None else torch.from_numpy(self.batches.regions),
             )
         self.saved = time.monotonic()
 

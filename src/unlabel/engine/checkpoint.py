@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from unlabel.engine.folder import write_atomically
 from unlabel.errors import Fault
@@ -20,7 +21,8 @@ class Checkpoint:
     """The state of training between two updates.
 
     method: weights, buffers and clock; optimisers: their states in order of play; rng: torch's generators;
-    lines: bytes of metrics.jsonl written so far; skipped: unreadable files met so far, by source and index.
+    lines: bytes of metrics.jsonl written so far; seconds: of training so far; regions: [n, 4] of interest in the images
+    of training, where crops are led by them and they have been looked for.
     """
 
     method: dict[str, Any]
@@ -28,6 +30,7 @@ class Checkpoint:
     rng: dict[str, Any]
     lines: int
     seconds: float
+    regions: Tensor | None = None
 
     @property
     def updates(self) -> int:
@@ -50,7 +53,15 @@ def restore_rng(state: dict[str, Any]) -> None:
         torch.cuda.set_rng_state_all(state["cuda"])
 
 
-def save(path: Path, method: Method, optimisers: list[torch.optim.Optimizer], *, lines: int, seconds: float) -> None:
+def save(
+    path: Path,
+    method: Method,
+    optimisers: list[torch.optim.Optimizer],
+    *,
+    lines: int,
+    seconds: float,
+    regions: Tensor | None = None,
+) -> None:
     """Write the state of training, atomically: a crash while writing leaves the old checkpoint."""
     buffer = io.BytesIO()
     content = {
@@ -60,6 +71,7 @@ def save(path: Path, method: Method, optimisers: list[torch.optim.Optimizer], *,
         "rng": rng_state(),
         "lines": lines,
         "seconds": seconds,
+        "regions": regions,
     }
     torch.save(content, buffer)
     write_atomically(path, buffer.getvalue())

@@ -30,7 +30,6 @@ from unlabel.nn.heads import first_layers
 from unlabel.optim.plan import Plan
 from unlabel.views import Batch, Recipe, View
 
-
 SHARE = 0.1  # of the labels, unless the user says otherwise
 
 

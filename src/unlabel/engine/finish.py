@@ -16,12 +16,13 @@ from unlabel.diagnostics import verdict
 from unlabel.engine.classified import assess_classifier
 from unlabel.engine.fit import loader
 from unlabel.engine.folder import RunFolder, read_json, write_atomically, write_json
-from unlabel.engine.job import Job, build_method
+from unlabel.engine.job import Job, build_method, recipe
 from unlabel.engine.keep import evaluation_view, kept_spec
 from unlabel.engine.machine import peak_memory_mb
 from unlabel.engine.sources import Sources
 from unlabel.evaluation.evaluate import Progress, evaluate
 from unlabel.evaluation.features import Features, extract
+from unlabel.evaluation.objects import evaluate_objects
 from unlabel.evaluation.protocol import Protocol
 from unlabel.evaluation.translation import evaluate_translation
 from unlabel.methods import Classifies, Method, Translates
@@ -84,6 +85,11 @@ def assess(
         protocol=protocol,
         progress=progress,
     )
+    if sources.queries.masked and (job.run.saliency is not None or recipe(job, method).looks_at_objects):
+        result["objects"] = evaluate_objects(
+            method.embed, method.kept, sources.memory, sources.queries, view=view, spec=job.backbone, device=device,
+            protocol=protocol,
+        )  # fmt: skip
     features = _shown(method, sources.queries, view, device)
     write_embeddings(folder.embeddings, features, sources.queries)
     _judged(result, folder)

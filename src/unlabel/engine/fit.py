@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import TensorBoardLogger
@@ -20,18 +21,21 @@ from unlabel.engine.callbacks import Beside, Enough, Signals, Stopwatch, quiet_l
 from unlabel.engine.compiling import compile_networks
 from unlabel.engine.folder import RunFolder
 from unlabel.engine.job import Job, build_method, recipe
+from unlabel.engine.localise import Localise, localise, whole_view
 from unlabel.engine.machine import keep_freed_memory
 from unlabel.engine.monitor import Monitor
+from unlabel.engine.policies import refreshes
 from unlabel.engine.progress import ProgressDisplay
 from unlabel.engine.run import seconds
 from unlabel.engine.sources import Sources
 from unlabel.engine.waiting import Waiting
 from unlabel.errors import Fault
 from unlabel.methods import Diverged, Method
-from unlabel.views import evaluation, prepare_renderer
+from unlabel.views import View, evaluation, prepare_renderer
 
 MONITOR_SHARE = 0.08  # of a time budget that readings may take
 MEASURE_SHARE = 0.03
+SOME = 512  # images by which finding the regions of all of them is timed
 
 
 def loader(
@@ -42,6 +46,7 @@ def loader(
     return ViewLoader(
         sources, recipe(job, method), job.plan.batch_size, seed=job.run.seed, start=start * per, stop=stop * per,
         threads=job.run.threads, channels_last=job.settings.channels_last, tokenise=tokenise,
+        pauses=[moment * per for moment in refreshes(job.run, job.updates)],
     )  # fmt: skip
 
 
@@ -95,13 +100,14 @@ def measure(
             pass
         finally:
             batches.close()
+        refreshing = _refreshing(job, trial, sources)
         count, reading = 0, time.monotonic()
         if job.run.monitors:
             monitor.read(trial)
             reading = time.monotonic() - reading
             count = max(1, min(job.run.monitors, int(MONITOR_SHARE * budget / reading)))
     spent = time.monotonic() - begun
-    left = budget - spent - ((count + 1) * reading if count else 0.0)
+    left = budget - spent - refreshing - ((count + 1) * reading if count else 0.0)
     updates = max(1, int(left / watch.per_update))
     return updates, {"budget": budget, "measuring": spent, "per_update": watch.per_update, "monitors": count}
 
@@ -142,10 +148,13 @@ def fit(
     logger = TensorBoardLogger(folder.path, name=None, version="events", purge_step=done or None)
     display = ProgressDisplay(console, job.updates, done)
     batches = loader(job, method, sources.training, done, job.updates, sources.tokenise)
+    if stored is not None and stored.regions is not None:
+        batches.regions = stored.regions.numpy()
+    crops = Localise(job, sources.training[0], _whole(job, method), batches, refreshes(job.run, job.updates), done)
     with Signals() as signals:
-        beside = Beside(job, folder, monitor, display, signals, stored)
+        beside = Beside(job, folder, monitor, display, signals, stored, batches)
         try:
-            trainer(job, method, [waiting, beside], logger).fit(method, batches)
+            trainer(job, method, [waiting, crops, beside], logger).fit(method, batches)
         except Diverged as problem:
             raise Fault(
                 f"training stopped: {problem}; the last good checkpoint is {folder.checkpoint}; "
@@ -165,3 +174,18 @@ def _statistics(job: Job, method: Method) -> tuple[tuple[float, ...], tuple[floa
     """Mean and standard deviation that the method's images are normalised with."""
     view = recipe(job, method).views[0]
     return view.mean, view.std
+
+
+def _whole(job: Job, method: Method) -> View:
+    return whole_view(job.size, *_statistics(job, method))
+
+
+def _refreshing(job: Job, method: Method, sources: Sources) -> float:
+    """Seconds that finding regions of interest will take in the run, from those of some images."""
+    times = len(refreshes(job.run, 10**6))
+    if not times:
+        return 0.0
+    source, begun = sources.training[0], time.monotonic()
+    some = np.unique(np.linspace(0, len(source) - 1, min(SOME, len(source))).astype(np.int64))
+    localise(method, source, _whole(job, method), before=None, threshold=0.0, device=job.settings.device, indices=some)
+    return times * (time.monotonic() - begun) * len(source) / len(some)

@@ -7,14 +7,17 @@ from typing import Any
 import torch
 
 from unlabel import methods
+from unlabel.data.loader import check_objects
 from unlabel.engine.attention import explicit_is_faster
 from unlabel.engine.kinds import kind_of
 from unlabel.engine.machine import Settings, settings
 from unlabel.engine.options import Options, chosen_views, hyperparameters, needs_backbone
+from unlabel.engine.policies import with_policies
 from unlabel.engine.run import Run
 from unlabel.engine.sources import Sources, image_size
 from unlabel.errors import Fault
 from unlabel.nn import backbones
+from unlabel.nn.maps import convolutional
 from unlabel.optim.plan import Plan
 from unlabel.views import Recipe
 
@@ -230,7 +233,17 @@ def build_method(job: Job, origin: methods.Method | None = None) -> methods.Meth
 
 
 def recipe(job: Job, method: methods.Method) -> Recipe:
-    """The views of a job: the method's own, or those named by the option `views` with the method's mask."""
+    """The views of a job, as its policies have them: the method's own, or those that the option `views` names, with the
+    method's mask."""
     own = method.views(job.size)
     chosen = own if job.run.views == "auto" else chosen_views(job.run.views, job.size, type(method))
-    return Recipe(views=tuple(view.for_channels(job.channels) for view in chosen.views), mask=own.mask)
+    views = tuple(view.for_channels(job.channels) for view in chosen.views)
+    named = replace(chosen, views=views, mask=own.mask, salient=own.salient)
+    return with_policies(named, job.run, negatives=method.takes_negatives)
+
+
+def check_views(job: Job, method: methods.Method, sources: Sources) -> None:
+    """Fault where the views of a job cannot be made of its data, or its crops not be led by its network."""
+    check_objects(recipe(job, method), sources.training[0])
+    if job.run.crops == "contrastive":
+        convolutional(method.kept)

@@ -18,6 +18,10 @@ def _at_least(low: float) -> Callable[[Any], str | None]:
     return lambda value: None if value >= low else f"must be at least {low:g}"
 
 
+def _in(low: float, high: float) -> Callable[[Any], str | None]:
+    return lambda value: None if low <= value <= high else f"must be between {low:g} and {high:g}"
+
+
 def seconds(text: str) -> float:
     """Seconds in a duration such as "90s", "20m", "1.5h" or "45" (seconds); ValueError if it is none."""
     units = {"s": 1.0, "m": 60.0, "h": 3600.0}
@@ -50,6 +54,8 @@ def _seed(value: int) -> str | None:
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["auto", "bf16", "32"]
+Crops = Literal["auto", "random", "contrastive", "central", "salient"]
+Behind = Literal["none", "remove", "random", "swap"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +81,27 @@ class Run:
         "augmentation recipe by name, auto: the method's own; NAME:6x16 has six small crops of 16 px after its two "
         "views, NAME:6x16@0.05-0.2 of 5 to 20 % of the area, NAME:2x24+4x16 crops of two sizes, NAME:0 none",
     )
+    saliency: str | None = option(
+        None, "folder of masks of salient objects that mirrors the data; `unlabel saliency` makes one"
+    )
+    crops: Crops = option(
+        "auto", "how random crops are drawn: random, contrastive (at the edges of what the network sees), central "
+        "(of the central half) or salient (showing the object); auto: as the views say",
+    )  # fmt: skip
+    crop_alpha: float = option(
+        0.1, "of contrastive and central crops: 1 uniform, less nearer to the edges", _in(1e-3, 100.0)
+    )
+    crop_threshold: float = option(
+        0.1, "of contrastive crops: heat, from 0 to 1, above which a place counts", _in(0, 0.99)
+    )
+    crop_warmup: float = option(0.2, "of contrastive crops: share of training before there are regions", _in(0, 1))
+    crop_interval: float = option(0.2, "of contrastive crops: share of training between their refreshes", _in(1e-3, 1))
+    crop_cover: float = option(0.2, "of salient crops: share of the object that is shown at least", _in(0, 1))
+    background: Behind = option(
+        "none", "what is put behind objects: remove (grey), random (that of another image) or swap (another for each "
+        "view, and a hard negative on the first view's)",
+    )  # fmt: skip
+    background_share: float = option(0.2, "how often the background is changed", _in(0, 1))
     backbone: str = option("auto", "a timm name, or one of ours: tiny_resnet, small_resnet, tiny_vit, small_vit")
     size: int | None = option(None, "side of the views in pixels; default: from the data", _image_size)
     limit: int | None = option(None, "use only this many images", _at_least(2))

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unlabel import methods
-from unlabel.data.open import has_test_split, open_source
+from unlabel.data.open import Split, has_test_split, open_source
+from unlabel.data.saliency import WithMasks
 from unlabel.data.source import Cached, Source, Subset, Unreadable
 from unlabel.data.tokens import Tokeniser
 from unlabel.engine.run import Run
@@ -83,14 +83,13 @@ def same_channels(source: Source, channels: int, of: str) -> None:
 
 
 def _opened(run: Run) -> Sources:
-    read = methods.get(run.method).captions
-    data = _limited(Cached(open_source(run.data, captions=read), CACHE_BYTES), run.limit)
+    data = _limited(Cached(_open(run), CACHE_BYTES), run.limit)
     if run.data_b is not None:
         return _two_domains(run, data)
     if run.eval_data is not None:
         return _with_evaluation_data(run, data)
     if has_test_split(run.data):
-        own = Cached(open_source(run.data, split="test"), CACHE_BYTES)
+        own = Cached(_open(run, "test"), CACHE_BYTES)
         return Sources([data], data, own, "queries: the data's own test split; memory: the training images")
     if _labelled(data) and len(data) >= 20:
         rest, held_out = _divide(data, HELD_OUT, MOST_HELD_OUT)
@@ -101,6 +100,18 @@ def _opened(run: Run) -> Sources:
             f"queries: {len(held_out)} images held out of training; memory: the others",
         )
     return Sources([data], data, data, "no labels: images of the training data")
+
+
+def _open(run: Run, split: Split = "train") -> Source:
+    """The data of a run, with the masks of its objects where these are given."""
+    source = open_source(run.data, split=split)
+    if run.saliency is None:
+        return source
+    found = WithMasks(source, run.saliency, run.data)
+    if split == "train" and not found.masked:
+        first = f"that of {source.path(0)} would be {run.saliency}/{found.names[0]}"
+        raise Fault(f"there is no mask of any picture of {source.name} in {run.saliency}: {first}")
+    return found
 
 
 def _two_domains(run: Run, data: Source) -> Sources:

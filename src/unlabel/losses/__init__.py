@@ -1,5 +1,6 @@
 """Losses: tensors in, a scalar out. No state, no parameters, no process group."""
 
+from unlabel.losses.attention import attention_loss
 from unlabel.losses.cross_correlation import cross_correlation
 from unlabel.losses.cross_view import core_view, cross_view, full_graph
 from unlabel.losses.distillation import distillation
@@ -11,6 +12,7 @@ from unlabel.losses.inva_spread import inva_spread
 from unlabel.losses.keys import key_info_nce, queue_info_nce, weak_to_strong
 from unlabel.losses.local_nce import local_nce
 from unlabel.losses.masked import masked_mse
+from unlabel.losses.matched import nt_xent_matched, with_negative
 from unlabel.losses.matching import matching
 from unlabel.losses.nce import nce
 from unlabel.losses.pairs import drlim, mined_triplets, n_pair, pairwise, triplet
@@ -32,6 +34,7 @@ from unlabel.losses.two_views import (
 __all__ = [
     "align_uniform",
     "alignment",
+    "attention_loss",
     "core_view",
     "cosine_regression",
     "cross_correlation",
@@ -58,6 +61,7 @@ __all__ = [
     "nce",
     "negative_cosine",
     "nt_xent",
+    "nt_xent_matched",
     "pairwise",
     "patch_nce",
     "pixel_consistency",
@@ -70,4 +74,5 @@ __all__ = [
     "triplet",
     "uniformity",
     "weak_to_strong",
+    "with_negative",
 ]

@@ -110,6 +110,8 @@ class Method(pl.LightningModule, ABC):
     """Which backbones the method can train."""
     limits: ClassVar[dict[str, tuple[float, float]]] = {}
     """Closed ranges of hyperparameters; those not listed must be >= 0."""
+    takes_negatives: bool = False
+    """Whether the loss makes use of `batch.negative`, an image's hard negative."""
     plan: Plan
     """How it is optimised. The class attribute is the paper's; a run puts its own in its place."""
 

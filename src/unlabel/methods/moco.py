@@ -26,7 +26,7 @@ Symbols
     f_k        teacher                   no gradient
     m          teacher_momentum
     tau        temperature
-    K          queue                     how many keys it holds
+    K          queue_length              how many keys it holds
     d          projector_dim
     shuffle    bn_splits                 batch norm sees the batch in so many parts (in the paper 8, one a GPU),
                                          a key in other company than its query; 1: the whole batch at once
@@ -64,7 +64,7 @@ class MoCo(Method):
     limits: ClassVar = {
         "temperature": (1e-3, 100.0),
         "projector_dim": (1, 65536),
-        "queue": (1, 1 << 24),
+        "queue_length": (1, 1 << 24),
         "teacher_momentum": (0.0, 1.0),
         "bn_splits": (1, 4096),
     }
@@ -76,7 +76,7 @@ class MoCo(Method):
         *,
         temperature: float = 0.07,
         projector_dim: int = 128,
-        queue: int = 65536,
+        queue_length: int = 65536,
         teacher_momentum: float = 0.999,
         bn_splits: int = 8,
     ) -> None:
@@ -87,7 +87,7 @@ class MoCo(Method):
         self.backbone = split_batchnorm(backbone, bn_splits)
         self.projector = nn.Linear(backbone.num_features, projector_dim)  # type: ignore[arg-type]
         self.teacher = teacher_of(self._student())
-        self.queue = Queue(queue, projector_dim)
+        self.queue = Queue(queue_length, projector_dim)
 
     def views(self, size: int) -> Recipe:
         """Two views of InstDisc's one distribution."""

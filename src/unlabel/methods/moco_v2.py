@@ -25,7 +25,7 @@ Symbols
     f_k        teacher                   no gradient
     m          teacher_momentum
     tau        temperature
-    K          queue                     how many keys it holds
+    K          queue_length              how many keys it holds
     d          projector_dim
     shuffle    bn_splits                 batch norm sees the batch in so many parts (in the paper 8, one a GPU),
                                          a key in other company than its query; 1: the whole batch at once
@@ -69,7 +69,7 @@ class MoCoV2(Method):
         "projector_width": (1, 65536),
         "projector_dim": (1, 65536),
         "projector_layers": (1, 8),
-        "queue": (1, 1 << 24),
+        "queue_length": (1, 1 << 24),
         "teacher_momentum": (0.0, 1.0),
         "bn_splits": (1, 4096),
     }
@@ -83,7 +83,7 @@ class MoCoV2(Method):
         projector_width: int = 2048,
         projector_dim: int = 128,
         projector_layers: int = 2,
-        queue: int = 65536,
+        queue_length: int = 65536,
         teacher_momentum: float = 0.999,
         symmetric: bool = False,
         bn_splits: int = 8,
@@ -105,7 +105,7 @@ class MoCoV2(Method):
             last_bias=True,
         )
         self.teacher = teacher_of(self._student())
-        self.queue = Queue(queue, projector_dim)
+        self.queue = Queue(queue_length, projector_dim)
 
     def views(self, size: int) -> Recipe:
         """Two views of one distribution: MoCo v1's with blur, and with less colour jitter less often."""

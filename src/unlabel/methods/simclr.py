@@ -31,6 +31,10 @@ Other objectives of the same views
     is explained where it is defined (`unlabel.losses`), and so are tau_plus, beta, sigma, alpha, t, align_weight,
     uniform_weight, margin and mining, which are theirs; none is the objective's own default.
 
+Hard negatives
+    Where backgrounds are swapped (background=swap, arXiv 2103.12719), NT-Xent's first views have one negative more:
+    another object on their own background. It goes through f and g with the views.
+
 Departures
     The projector ends in a bias-free linear layer followed by batch norm without offset, as the authors'
     code has it (the paper does not say).
@@ -43,6 +47,7 @@ from torch import Tensor, nn
 
 from unlabel.distributed import gather
 from unlabel.errors import Fault
+from unlabel.losses import nt_xent_matched
 from unlabel.losses.objectives import Objective
 from unlabel.losses.objectives import objective as by_name
 from unlabel.losses.pairs import Mining
@@ -50,7 +55,7 @@ from unlabel.methods.base import Method
 from unlabel.nn.heads import mlp
 from unlabel.nn.multicrop import multicrop
 from unlabel.optim.plan import Plan
-from unlabel.views import Batch, Recipe, named
+from unlabel.views import LARGE, Batch, Recipe, named
 
 
 @final
@@ -89,6 +94,7 @@ class SimCLR(Method):
     ) -> None:
         super().__init__()
         self.temperature = temperature
+        self.takes_negatives = objective == "nt_xent"
         own = {"tau_plus": tau_plus, "beta": beta, "sigma": sigma, "alpha": alpha, "t": t, "align_weight": align_weight,
                "uniform_weight": uniform_weight, "margin": margin, "mining": mining}  # fmt: skip
         try:
@@ -105,10 +111,17 @@ class SimCLR(Method):
 
     def loss(self, batch: Batch) -> Tensor:
         """The objective, NT-Xent unless another is chosen, over all ranks' images."""
-        z = self.projector(multicrop(self.backbone, batch.views))  # [V·B, d]; batch norm sees the two views at once
-        z1, z2, *small = (gather(view) for view in z.chunk(len(batch.views)))  # [B, d] each
-        parts = [self.objective(z1, z2), *(self.objective(z1, z2, small=w) for w in small)]
-        return torch.stack(parts).mean()
+        hard = [batch.negative] if self.takes_negatives and batch.negative is not None else []
+        views = [*batch.views[:LARGE], *hard, *batch.views[LARGE:]]
+        z = self.projector(multicrop(self.backbone, views))  # [V·B, d]; batch norm sees the two views at once
+        z1, z2, *others = (gather(view) for view in z.chunk(len(views)))  # [B, d] each
+        small = others[len(hard) :]
+        if hard and batch.matched is not None:
+            matched = gather(batch.matched.to(torch.uint8)) > 0
+            first = nt_xent_matched(z1, z2, others[0], matched, temperature=self.temperature)
+        else:
+            first = self.objective(z1, z2)
+        return torch.stack([first, *(self.objective(z1, z2, small=w) for w in small)]).mean()
 
     def project(self, h: Tensor) -> Tensor:
         """The embedding z."""

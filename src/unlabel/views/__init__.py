@@ -2,13 +2,15 @@
 
 from unlabel.views.batch import Batch
 from unlabel.views.batched import prepare_renderer, render_batch
+from unlabel.views.crops import Objects
 from unlabel.views.differences import DIFFERENCES, differences
 from unlabel.views.geometry import Bins, bins, same_places
 from unlabel.views.lit import lit
 from unlabel.views.named import NAMES, evaluation, named
-from unlabel.views.recipe import IMAGENET_MEAN, IMAGENET_STD, LARGE, RandomMask, Recipe, View
+from unlabel.views.recipe import IMAGENET_MEAN, IMAGENET_STD, LARGE, Background, RandomMask, Recipe, View
 from unlabel.views.render import render
 from unlabel.views.rgb import as_rgb
+from unlabel.views.saliency import render_saliency
 from unlabel.views.sample import RECORD, boxes, least_sizes, rescaled, sample, sample_all, sample_masks
 
 __all__ = [
@@ -18,8 +20,10 @@ __all__ = [
     "LARGE",
     "NAMES",
     "RECORD",
+    "Background",
     "Batch",
     "Bins",
+    "Objects",
     "RandomMask",
     "Recipe",
     "View",
@@ -34,6 +38,7 @@ __all__ = [
     "prepare_renderer",
     "render",
     "render_batch",
+    "render_saliency",
     "rescaled",
     "same_places",
     "sample",

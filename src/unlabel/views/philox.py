@@ -11,9 +11,9 @@ stream per generator object; a batch needs one stream per image, so the rounds a
 
 import numpy as np
 
-VIEWS, MASKS, ORDER, SHAPES, SHARED, CAPTIONS = range(6)
+VIEWS, MASKS, ORDER, SHAPES, SHARED, CAPTIONS, BACKGROUNDS = range(7)
 """Streams, one for each thing that is drawn: records of views, masks, the order of pictures, the built-in shapes, boxes
-that several views share, and which caption of a picture."""
+that several views share, which caption of a picture, and what is put behind objects."""
 
 _ROUNDS = 10
 _MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))

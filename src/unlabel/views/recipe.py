@@ -27,6 +27,8 @@ class View:
 
     size             output side in pixels
     crop             "random_resized": a box of random area and aspect, resized to `size`
+                     "contrastive": likewise, with its middle at the edges of a region of interest
+                     "salient": likewise, with its middle near an object, of which it shows a share
                      "pad":    reflect-pad by `pad` pixels, random crop of `size`
                                (the image is first resized to size x size where it is not of that size)
                      "load":   resize to load_size x load_size, random crop of `size`
@@ -36,6 +38,9 @@ class View:
     grid, cell       of "cell": the rows and columns that the shared box is cut into, and which of their cells is seen,
                      counted row by row from 0
     cell_share       of "cell": how much of each side of the cell is seen, at a random place
+    crop_alpha       of "contrastive" crops: the middle is Beta(alpha, alpha) between the edges of the region
+    crop_region      their region (top, left, bottom, right) in fractions of the image; None: each image has its own
+    crop_cover       of "salient" crops: the share of the object that they show at least
     interpolation    how pixels are resized, always antialiased
     pad_p            probability that a "pad" crop lies anywhere but on the image itself
     flip             probability of a left-right flip
@@ -58,7 +63,7 @@ class View:
     """
 
     size: int
-    crop: Literal["random_resized", "pad", "load", "centre", "cell"] = "random_resized"
+    crop: Literal["random_resized", "contrastive", "salient", "pad", "load", "centre", "cell"] = "random_resized"
     scale: tuple[float, float] = (0.08, 1.0)
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
     grid: tuple[int, int] = (3, 3)
@@ -67,6 +72,9 @@ class View:
     pad: int = 4
     pad_p: float = 1.0
     load_size: int | None = None
+    crop_alpha: float = 0.1
+    crop_region: tuple[float, float, float, float] | None = None
+    crop_cover: float = 0.2
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
     flip: float = 0.5
     flip_of: int | None = None
@@ -107,6 +115,15 @@ class View:
             raise Fault(f"a view's `cell_share` is a share of a side, above 0 and at most 1, not {self.cell_share}")
         if self.jitter is not None and (min(self.jitter) < 0.0 or self.jitter[3] > 0.5):
             raise Fault(f"a view's `jitter` strengths are at least 0, the hue's at most 0.5, not {self.jitter}")
+        if self.crop_alpha <= 0.0 or not 0.0 <= self.crop_cover <= 1.0:
+            raise Fault(
+                f"a view's `crop_alpha` must be above 0 and `crop_cover` in [0, 1], not {self.crop_alpha} and "
+                f"{self.crop_cover}"
+            )
+        if self.crop_region is not None and not _is_box(self.crop_region):
+            raise Fault(f"a view's `crop_region` is (top, left, bottom, right) in fractions, not {self.crop_region}")
+        if self.crop in ("contrastive", "salient") and (self.source != 0 or self.transform is not None):
+            raise Fault(f"a view with crop `{self.crop}` looks at source 0, with no `transform` of its own")
         if len(set(self.order)) != len(self.order) or not set(self.order) <= set(STEPS):
             raise Fault(f"a view's `order` names some of {', '.join(STEPS)}, each once, not {self.order}")
         if self.order[:1] != ("crop",):
@@ -172,11 +189,44 @@ class RandomMask:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Background:
+    """What is put behind the objects of source 0's images before they are cropped, where an object is known.
+
+    kind      "remove": one level of grey, drawn for each view
+              "random": the background of another image, drawn for each view
+              "swap":   the same for all views of an image or for none, and of different images for the first view and
+                        the others; with `negative` also a hard negative: another object on the first view's background
+    share     probability that it is done to a view ("swap": to an image)
+    negative  whether hard negatives are rendered
+
+    Ryali, Schwab, Morcos, arXiv 2103.12719.
+    """
+
+    kind: Literal["remove", "random", "swap"]
+    share: float = 0.2
+    negative: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.share <= 1.0:
+            raise Fault(f"the `share` of images that get another background is in [0, 1], not {self.share}")
+        if self.negative and self.kind != "swap":
+            raise Fault("hard negatives belong to backgrounds that are swapped")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """All that a method sees of an image: its views in order, and the mask of masked image modelling."""
+    """All that a method sees of an image.
+
+    views       in order
+    mask        that of masked image modelling
+    salient     whether the maps of salient objects come with the views
+    background  what is put behind the objects
+    """
 
     views: tuple[View, ...]
     mask: RandomMask | None = None
+    salient: bool = False
+    background: Background | None = None
 
     def __post_init__(self) -> None:
         if not self.views:
@@ -187,8 +237,27 @@ class Recipe:
                 continue
             if not 0 <= of < k or self.views[of].flip_of is not None or self.views[of].source != view.source:
                 raise Fault(f"view {k} takes the flip of view {of}: that must be an earlier one which draws its own")
+        if self.looks_at_objects and any(view.transform is not None for view in self.views):
+            raise Fault(
+                "a `transform` of your own does not tell where it cuts, and this recipe's objects must follow it"
+            )
 
     @property
     def sources(self) -> int:
         """How many data sources the views look at."""
         return 1 + max(view.source for view in self.views)
+
+    @property
+    def crops_objects(self) -> bool:
+        """Whether crops are drawn by where objects are; images in which nothing stands out are then of no use."""
+        return any(view.crop == "salient" for view in self.views)
+
+    @property
+    def looks_at_objects(self) -> bool:
+        """Whether it takes to know where the salient objects are."""
+        return self.salient or self.crops_objects or self.background is not None
+
+
+def _is_box(box: tuple[float, float, float, float]) -> bool:
+    top, left, bottom, right = box
+    return 0.0 <= top <= bottom <= 1.0 and 0.0 <= left <= right <= 1.0

@@ -1,7 +1,8 @@
 """Drawing what will be done to every image of a batch, without touching a pixel.
 
-A record depends on (seed, epoch, index, view) and the image's size only. Every uniform of a record has a place of its
-own whatever its view needs, so that changing one probability, or adding operations at the end, changes nothing else.
+A record depends on (seed, epoch, index, view), the image's size and what is known of its content (a region of interest,
+an object) only. Every uniform of a record has a place of its own whatever its view needs, so that changing one
+probability, or adding operations, changes nothing else.
 """
 
 from collections.abc import Sequence
@@ -10,12 +11,13 @@ from itertools import permutations
 
 import numpy as np
 
+from unlabel.views.crops import Box, Objects, between, place, random_box, salient_box
 from unlabel.views.philox import MASKS, SHARED, VIEWS, words
 from unlabel.views.recipe import MOST, RandomMask, Recipe, View
 from unlabel.views.strong import LEVELS, OPERATIONS
 
-# Crop boxes are in pixels of a frame: the image itself for "random_resized", "centre" and "cell", the resized image for
-# "pad" (where they may reach `pad` pixels beyond it) and "load"; `boxes` gives them all as fractions.
+# Crop boxes are in pixels of a frame: the image itself where `View.boxed`, the resized image for "pad" (where they may
+# reach `pad` pixels beyond it) and "load"; `boxes` gives them all as fractions.
 RECORD = np.dtype(
     [
         ("top", "i4"),
@@ -47,20 +49,38 @@ _ATTEMPTS = 10
 _AREA, _RATIO, _MOVED = slice(0, _ATTEMPTS), slice(_ATTEMPTS, 2 * _ATTEMPTS), 0
 _ROW, _COLUMN, _FLIP, _JITTER, _ORDER, _FACTORS = 20, 21, 22, 23, 24, slice(25, 29)
 _GREY, _BLUR, _SIGMA, _SOLARISE, _SEED_LOW, _SEED_HIGH, _OPERATIONS = 29, 30, 31, 32, 33, 34, 35
+# Of a "salient" crop also: middles of all attempts, and the edges of a box around the object.
+_END = _OPERATIONS + MOST
+_MIDDLE_ROW, _MIDDLE_COLUMN = slice(_END, _END + _ATTEMPTS), slice(_END + _ATTEMPTS, _END + 2 * _ATTEMPTS)
+_REACH, _SALIENT_WORDS = slice(_END + 2 * _ATTEMPTS, _END + 2 * _ATTEMPTS + 4), _END + 2 * _ATTEMPTS + 4
 _OF_A_BOX = 22  # words: areas, log ratios, row and column
 
 _ORDERS = np.array(list(permutations(range(4))), np.uint8)  # [24, 4]
 
 
-def sample(view: View, *, seed: int, epoch: int, view_index: int, indices: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+def sample(
+    view: View,
+    *,
+    seed: int,
+    epoch: int,
+    view_index: int,
+    indices: np.ndarray,
+    sizes: np.ndarray,
+    regions: np.ndarray | None = None,
+    objects: Objects | None = None,
+) -> np.ndarray:
     """Draw one view of B images.
 
     indices  [B] int, the images' positions in their source
     sizes    [B, 2] int, their (height, width)
+    regions  [B, 4] (top, left, bottom, right) in fractions: where "contrastive" crops have their middle; None: not
+             known yet, and the crops are "random_resized" unless the view has a region for all images
+    objects  what "salient" crops look at
     returns  RECORD [B]
     """
     drawn = partial(words, seed=seed, epoch=epoch, indices=indices)
-    word = drawn(_OPERATIONS + view.strong, stream=VIEWS, view=view_index)  # [B, 35 and more]
+    count = _SALIENT_WORDS if view.crop == "salient" else _OPERATIONS + view.strong
+    word = drawn(count, stream=VIEWS, view=view_index)  # [B, 35 and more]
     u = word * 2.0**-32  # in [0, 1)
     size = np.asarray(sizes, np.int64).reshape(-1, 2)
     record = np.zeros(len(word), RECORD)
@@ -72,7 +92,7 @@ def sample(view: View, *, seed: int, epoch: int, view_index: int, indices: np.nd
         shared = drawn(_OF_A_BOX, stream=SHARED) * 2.0**-32  # [B, 22]
         box = _cell(view, u, shared, size)
     else:
-        box = _crop(view, u, size)
+        box = _crop(view, u, size, regions, objects)
     for name, value in zip(("top", "left", "height", "width"), box, strict=True):
         record[name] = value
     turned = u if view.flip_of is None else drawn(_FLIP + 1, stream=VIEWS, view=view.flip_of) * 2.0**-32
@@ -80,7 +100,7 @@ def sample(view: View, *, seed: int, epoch: int, view_index: int, indices: np.nd
     record["grey"] = u[:, _GREY] < _share(view, "grey", view.grey)
     record["solarise"] = u[:, _SOLARISE] < _share(view, "solarise", view.solarise)
     blurred = u[:, _BLUR] < _share(view, "blur", view.blur)
-    record["sigma"] = np.where(blurred, _between(u[:, _SIGMA], *view.blur_sigma), 0.0)
+    record["sigma"] = np.where(blurred, between(u[:, _SIGMA], *view.blur_sigma), 0.0)
     _jitter(view, u, record)
     _operations(view, u, record)
     return record
@@ -98,31 +118,45 @@ def _frame(view: View, size: np.ndarray) -> np.ndarray:
     return np.full_like(size, view.load_size if view.crop == "load" else view.size)
 
 
-def _crop(view: View, u: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, ...]:
+def _crop(view: View, u: np.ndarray, size: np.ndarray, regions: np.ndarray | None, objects: Objects | None) -> Box:
     """(top, left, height, width), each [B]."""
     H, W = size.T
-    if view.crop == "random_resized":
-        return _random_box(view, u, H, W)
+    if view.crop == "salient":
+        if objects is None:
+            raise ValueError("a view with crop `salient` is drawn for images whose objects are known")
+        middles = u[:, _MIDDLE_ROW], u[:, _MIDDLE_COLUMN]
+        return salient_box(view, u[:, _AREA], u[:, _RATIO], *middles, u[:, _REACH], H, W, objects)
+    if view.crop in ("random_resized", "contrastive"):
+        if view.crop == "random_resized":
+            regions = None
+        elif view.crop_region is not None:
+            regions = np.tile(view.crop_region, (len(u), 1))
+        return _anywhere(view, u, size, regions)
     if view.crop == "centre":
         side = np.minimum(H, W)
         return (H - side) // 2, (W - side) // 2, side, side
     side = np.full(len(u), view.size)
     if view.crop == "pad":
         moved = u[:, _MOVED] < view.pad_p
-        top, left = (_place(u[:, place], 2 * view.pad + 1) - view.pad for place in (_ROW, _COLUMN))
+        top, left = (place(u[:, which], 2 * view.pad + 1) - view.pad for which in (_ROW, _COLUMN))
         return np.where(moved, top, 0), np.where(moved, left, 0), side, side
     assert view.load_size is not None
     places = view.load_size - view.size + 1
-    return _place(u[:, _ROW], places), _place(u[:, _COLUMN], places), side, side
+    return place(u[:, _ROW], places), place(u[:, _COLUMN], places), side, side
 
 
-def _cell(view: View, u: np.ndarray, shared: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, ...]:
-    """(top, left, height, width), each [B], of a part of one cell of the box that `shared` draws."""
-    top, left, height, width = _random_box(view, shared, *size.T)
+def _cell(view: View, u: np.ndarray, shared: np.ndarray, size: np.ndarray) -> Box:
+    """A part of one cell of the box that `shared` draws."""
+    top, left, height, width = _anywhere(view, shared, size)
     row, column = divmod(view.cell, view.grid[1])
     y, height = _part(height, row, view.grid[0], view.cell_share, u[:, _ROW])
     x, width = _part(width, column, view.grid[1], view.cell_share, u[:, _COLUMN])
     return top + y, left + x, height, width
+
+
+def _anywhere(view: View, u: np.ndarray, size: np.ndarray, regions: np.ndarray | None = None) -> Box:
+    """A random box of the image, or of its region."""
+    return random_box(view, u[:, _AREA], u[:, _RATIO], u[:, _ROW], u[:, _COLUMN], *size.T, regions)
 
 
 def _part(side: np.ndarray, k: int, cells: int, share: float, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -133,60 +167,27 @@ def _part(side: np.ndarray, k: int, cells: int, share: float, u: np.ndarray) -> 
     first = k * side // cells
     whole = np.maximum((k + 1) * side // cells - first, 1)
     length = np.maximum(np.rint(share * whole).astype(np.int64), 1)
-    return first + _place(u, whole - length + 1), length
-
-
-def _place(u: np.ndarray, count: int | np.ndarray) -> np.ndarray:
-    """Uniform over 0 .. count - 1."""
-    return np.floor(u * count).astype(np.int64)
-
-
-def _random_box(view: View, u: np.ndarray, H: np.ndarray, W: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The rule of torchvision's RandomResizedCrop, all ten attempts at once.
-
-    An attempt draws a share of the area uniformly and an aspect ratio log-uniformly; the first whose box fits in
-    the image counts. If none fits: the largest central box whose ratio is within bounds.
-    """
-    area = (H * W)[:, None] * _between(u[:, _AREA], *view.scale)  # [B, 10]
-    ratio = np.exp(_between(u[:, _RATIO], *np.log(view.ratio)))
-    width = np.rint(np.sqrt(area * ratio)).astype(np.int64)
-    height = np.rint(np.sqrt(area / ratio)).astype(np.int64)
-    fits = (width > 0) & (width <= W[:, None]) & (height > 0) & (height <= H[:, None])
-    first = fits.argmax(axis=1)[:, None]
-    height, width = (np.take_along_axis(side, first, axis=1)[:, 0] for side in (height, width))
-
-    (narrow, wide), shape = view.ratio, W / H
-    h = np.where(shape < narrow, np.rint(W / narrow), H).astype(np.int64)
-    w = np.where(shape > wide, np.rint(H * wide), W).astype(np.int64)
-    found = fits.any(axis=1)
-    return (
-        np.where(found, _place(u[:, _ROW], H - height + 1), (H - h) // 2),
-        np.where(found, _place(u[:, _COLUMN], W - width + 1), (W - w) // 2),
-        np.where(found, height, h),
-        np.where(found, width, w),
-    )
-
-
-def _between(u: np.ndarray, low: float, high: float) -> np.ndarray:
-    return low + (high - low) * u
+    return first + place(u, whole - length + 1), length
 
 
 def _jitter(view: View, u: np.ndarray, record: np.ndarray) -> None:
     """Factors uniform in [max(0, 1 - strength), 1 + strength], the hue's shift in [-strength, strength]."""
-    record["order"] = _ORDERS[_place(u[:, _ORDER], len(_ORDERS))]
+    record["order"] = _ORDERS[place(u[:, _ORDER], len(_ORDERS))]
     strengths = view.jitter or (0.0, 0.0, 0.0, 0.0)
     on = u[:, _JITTER] < _share(view, "jitter", view.jitter_p if view.jitter else 0.0)
     record["jitter"] = on
     factor = u[:, _FACTORS]
     for i, name in enumerate(("brightness", "contrast", "saturation")):
         low, high = max(0.0, 1.0 - strengths[i]), 1.0 + strengths[i]
-        record[name] = np.where(on, _between(factor[:, i], low, high), 1.0)
-    record["hue"] = np.where(on, _between(factor[:, 3], -strengths[3], strengths[3]), 0.0)
+        record[name] = np.where(on, between(factor[:, i], low, high), 1.0)
+    record["hue"] = np.where(on, between(factor[:, 3], -strengths[3], strengths[3]), 0.0)
 
 
 def _operations(view: View, u: np.ndarray, record: np.ndarray) -> None:
     """Strong operations with replacement, each taken half the time, at a level of 1 to 9 of either sign."""
-    cell = _place(u[:, _OPERATIONS:], 2 * 2 * LEVELS * len(OPERATIONS))  # [B, strong], one uniform for each
+    cell = place(
+        u[:, _OPERATIONS : _OPERATIONS + view.strong], 2 * 2 * LEVELS * len(OPERATIONS)
+    )  # [B, strong], one uniform for each
     cell, taken = np.divmod(cell, 2)
     cell, negative = np.divmod(cell, 2)
     operation, level = np.divmod(cell, LEVELS)
@@ -195,14 +196,31 @@ def _operations(view: View, u: np.ndarray, record: np.ndarray) -> None:
 
 
 def sample_all(
-    recipe: Recipe, *, seed: int, epoch: int, indices: Sequence[np.ndarray], sizes: Sequence[np.ndarray]
+    recipe: Recipe,
+    *,
+    seed: int,
+    epoch: int,
+    indices: Sequence[np.ndarray],
+    sizes: Sequence[np.ndarray],
+    regions: np.ndarray | None = None,
+    objects: Objects | None = None,
 ) -> tuple[list[np.ndarray], np.ndarray | None]:
     """Draw everything of a recipe: RECORD [B] for each view, and bool [B, N] where it has a mask.
 
-    indices, sizes  for each source, as `sample` takes them; the mask is that of the images of source 0
+    indices, sizes    for each source, as `sample` takes them; the mask is that of the images of source 0
+    regions, objects  of the images of source 0
     """
     records = [
-        sample(view, seed=seed, epoch=epoch, view_index=k, indices=indices[view.source], sizes=sizes[view.source])
+        sample(
+            view,
+            seed=seed,
+            epoch=epoch,
+            view_index=k,
+            indices=indices[view.source],
+            sizes=sizes[view.source],
+            regions=regions,
+            objects=objects,
+        )
         for k, view in enumerate(recipe.views)
     ]
     mask = recipe.mask
