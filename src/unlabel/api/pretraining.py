@@ -78,9 +78,7 @@ def pretrain(
     name, start = recipes.choose(method, asked.recipe, data=asked.data, size=size)
     job = decide(chosen, start, sources)
     job = replace(job, run=replace(job.run, recipe=name, out=str(folder.path)))
-    check_views(
-        job, build_method(job), sources
-    )  # whatever it or its views refuse is refused before anything is written
+    check_views(job, build_method(job), sources)  # what it or its views refuse is refused before anything is written
     begin(job, sources, folder)
     return _run(job, sources, folder, console, resume=False)
 

@@ -7,15 +7,16 @@ def small() -> dict[str, Any]:
     """At most 96 pixels, two cores or one GPU: the authors' CIFAR numbers (4,096 keys, momentum 0.99), with AdamW."""
     return {
         "views": "cifar-min", "optimiser": "adamw", "lr": 2e-3, "lr_per": None, "weight_decay": 1e-4, "warmup": 0.05,
-        "batch_size": 256, "epochs": 100, "temperature": 0.1, "queue_length": 4096, "teacher_momentum": 0.99, "bn_splits": 8,
+        "batch_size": 256, "epochs": 100, "temperature": 0.1, "queue_length": 4096,
+        "teacher_momentum": 0.99, "bn_splits": 8,
     }  # fmt: skip
 
 
 def minutes() -> dict[str, Any]:
     """At most 96 pixels and a few minutes on two cores: more updates, a shorter queue, a faster teacher."""
     return {
-        **small(), "lr": 5e-3, "warmup": 0.1, "batch_size": 128, "epochs": 2, "queue_length": 2048, "teacher_momentum": 0.97,
-        "bn_splits": 4,
+        **small(), "lr": 5e-3, "warmup": 0.1, "batch_size": 128, "epochs": 2, "queue_length": 2048,
+        "teacher_momentum": 0.97, "bn_splits": 4,
     }  # fmt: skip
 
 

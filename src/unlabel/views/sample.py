@@ -185,9 +185,8 @@ def _jitter(view: View, u: np.ndarray, record: np.ndarray) -> None:
 
 def _operations(view: View, u: np.ndarray, record: np.ndarray) -> None:
     """Strong operations with replacement, each taken half the time, at a level of 1 to 9 of either sign."""
-    cell = place(
-        u[:, _OPERATIONS : _OPERATIONS + view.strong], 2 * 2 * LEVELS * len(OPERATIONS)
-    )  # [B, strong], one uniform for each
+    u = u[:, _OPERATIONS : _OPERATIONS + view.strong]  # one uniform for each
+    cell = place(u, 2 * 2 * LEVELS * len(OPERATIONS))  # [B, strong]
     cell, taken = np.divmod(cell, 2)
     cell, negative = np.divmod(cell, 2)
     operation, level = np.divmod(cell, LEVELS)
