@@ -125,7 +125,7 @@ class _RowLogSumExp(torch.autograd.Function):
             toward_k = 0.5 * torch.dot(a.flatten(), moved.flatten()) if ctx.needs_input_grad[2] else None
             return moved.mul_(k), None, toward_k, None, None
         toward_c, toward_a = torch.zeros_like(a), torch.zeros_like(c)
-        candidates_learn = ctx.needs_input_grad[1]  # not those of a memory
+        candidates_learn = ctx.needs_input_grad[1]  # not those of a bank
         for rows, columns, tile in grid.again(ctx.kept):
             weighted = tile * u[rows, None] if ctx.bounded else (tile - r[rows, None]).exp_().mul_(u[rows, None])
             toward_c[rows] += weighted @ c[columns]
