@@ -1,4 +1,4 @@
-"""CMC by its algorithm box: each sight against the memory of the other."""
+"""CMC by its algorithm box: each sight against the bank of the other."""
 
 import copy
 import math
@@ -49,7 +49,7 @@ def test_nce_is_the_algorithm_box() -> None:
     made, x = method(), given()
     z, terms = features(made, x), made.loss(x)
     for sight, other in (("lightness", "colour"), ("colour", "lightness")):
-        v, drawn = made.memories[other].rows, made.memories[other].drawn(0)
+        v, drawn = made.banks[other].rows, made.banks[other].drawn(0)
         whole = IMAGES * torch.stack([(a @ v[j] / 0.2).exp() for a in z[sight] for j in drawn]).mean()
         expected = 0.0
         for a, i in zip(z[sight], x.index, strict=True):
@@ -59,11 +59,11 @@ def test_nce_is_the_algorithm_box() -> None:
         assert terms[sight].item() == pytest.approx(expected, rel=1e-10)
 
 
-def test_softmax_is_the_cross_entropy_against_the_other_memory() -> None:
+def test_softmax_is_the_cross_entropy_against_the_other_bank() -> None:
     made, x = method(objective="softmax", negatives=0), given()
     z, terms = features(made, x), made.loss(x)
     for sight, other in (("lightness", "colour"), ("colour", "lightness")):
-        expected = F.cross_entropy(z[sight] @ made.memories[other].rows.T / 0.2, x.index)
+        expected = F.cross_entropy(z[sight] @ made.banks[other].rows.T / 0.2, x.index)
         assert terms[sight].item() == pytest.approx(expected.item(), rel=1e-12)
 
 
@@ -72,7 +72,7 @@ def test_in_the_batch_it_is_the_contrast_of_both_sights() -> None:
     z = features(made, x)
     expected = cross_view(z["lightness"], z["colour"], temperature=0.2)
     assert total(made, x).item() == pytest.approx(expected.item(), rel=1e-12)
-    made.advance()  # and there is no memory to move
+    made.advance()  # and there is no bank to move
 
 
 class Exchanged(nn.Module):
@@ -92,7 +92,7 @@ def test_sights_may_be_exchanged(options: dict) -> None:
     made, x = method(**options), given()
     turned = copy.deepcopy(made)
     turned.backbone = Exchanged(turned.backbone)
-    for parts in (turned.projectors, turned.memories):
+    for parts in (turned.projectors, turned.banks):
         parts["lightness"], parts["colour"] = parts["colour"], parts["lightness"]
     assert total(turned, x).item() == pytest.approx(total(made, x).item(), rel=1e-12)
 
@@ -111,46 +111,46 @@ def test_values_at_collapse(options: dict, value: float) -> None:
     with torch.no_grad():
         for projector in made.projectors.values():
             projector.weight.zero_()
-    for memory in made.memories.values():
-        memory.bank.rows.fill_(0.5)
+    for bank in made.banks.values():
+        bank.rows.fill_(0.5)
     assert total(made, x).item() == pytest.approx(value, abs=1e-6)
 
 
 def test_each_memory_follows_its_own_sight() -> None:
     made, x = method(), given()
-    before, z = copy.deepcopy(made.memories), features(made, x)
+    before, z = copy.deepcopy(made.banks), features(made, x)
     made.loss(x)
-    assert all(torch.equal(made.memories[s].rows, before[s].rows) for s in z)
+    assert all(torch.equal(made.banks[s].rows, before[s].rows) for s in z)
     made.advance()
     others = [i for i in range(IMAGES) if i not in x.index]
     for sight, of_sight in z.items():
         expected = F.normalize((before[sight].rows[x.index] + of_sight.detach()) / 2, dim=1)
-        torch.testing.assert_close(made.memories[sight].rows[x.index], expected)
-        assert torch.equal(made.memories[sight].rows[others], before[sight].rows[others])
+        torch.testing.assert_close(made.banks[sight].rows[x.index], expected)
+        assert torch.equal(made.banks[sight].rows[others], before[sight].rows[others])
 
 
 def test_each_direction_has_a_normaliser_that_is_set_once() -> None:
     made = method()
     made.loss(given())
     made.advance()
-    first = [made.memories[sight].constant.clone() for sight in ("lightness", "colour")]
+    first = [made.banks[sight].constant.clone() for sight in ("lightness", "colour")]
     assert torch.isfinite(torch.stack(first)).all() and first[0] != first[1]
     made.loss(given(first=9))
     made.advance()
-    assert [made.memories[sight].constant for sight in ("lightness", "colour")] == first
+    assert [made.banks[sight].constant for sight in ("lightness", "colour")] == first
 
 
 @pytest.mark.parametrize("options", OBJECTIVES)
 def test_looking_repeats_and_moves_nothing(options: dict) -> None:
     made, x = method(**options), given()
-    before = {name: value.clone() for name, value in made.memories.state_dict().items()}
+    before = {name: value.clone() for name, value in made.banks.state_dict().items()}
     first = total(made, x)
     assert torch.equal(total(made, x), first)
     made.zero_grad()
     again = method(**options).eval()
     again.loss(x)
     again.after_update()
-    assert all(torch.equal(value, before[name]) for name, value in again.memories.state_dict().items())
+    assert all(torch.equal(value, before[name]) for name, value in again.banks.state_dict().items())
 
 
 def test_both_networks_learn_and_are_kept_side_by_side() -> None:

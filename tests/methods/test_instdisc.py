@@ -39,7 +39,7 @@ def total(made: InstDisc, x: Batch) -> Tensor:
 
 def test_nce_is_the_algorithm_box() -> None:
     made, x = method(proximal=2.0), given()
-    f, v, drawn = features(made, x), made.memory.rows, made.memory.drawn(0)
+    f, v, drawn = features(made, x), made.bank.rows, made.bank.drawn(0)
     z = IMAGES * torch.stack([(a @ v[j] / 0.2).exp() for a in f for j in drawn]).mean()
     expected = 0.0
     for a, i in zip(f, x.index, strict=True):
@@ -54,15 +54,15 @@ def test_nce_is_the_algorithm_box() -> None:
 
 def test_without_negatives_it_is_the_softmax_over_all_images() -> None:
     made, x = method(negatives=0), given()
-    expected = F.cross_entropy(features(made, x) @ made.memory.rows.T / 0.2, x.index)
+    expected = F.cross_entropy(features(made, x) @ made.bank.rows.T / 0.2, x.index)
     assert total(made, x).item() == pytest.approx(expected.item(), rel=1e-12)
 
 
 def test_the_other_objective_is_the_softmax_over_the_own_and_the_drawn() -> None:
     made, x = method(objective="softmax"), given()
-    f, v = features(made, x), made.memory.rows
+    f, v = features(made, x), made.bank.rows
     own = (f * v[x.index]).sum(dim=1, keepdim=True)
-    logits = torch.cat([own, f @ v[made.memory.drawn(0)].T], dim=1) / 0.2
+    logits = torch.cat([own, f @ v[made.bank.drawn(0)].T], dim=1) / 0.2
     expected = F.cross_entropy(logits, torch.zeros(len(x), dtype=torch.int64))
     assert total(made, x).item() == pytest.approx(expected.item(), rel=1e-12)
 
@@ -70,7 +70,7 @@ def test_the_other_objective_is_the_softmax_over_the_own_and_the_drawn() -> None
 @pytest.mark.parametrize("m", [10, 3])
 def test_closed_form_where_every_image_is_as_likely(m: int) -> None:
     made, x = method(negatives=m), given()
-    made.memory.bank.rows.fill_(0.5)  # all alike: p = 1/n by the estimate of Z for equal features
+    made.bank.rows.fill_(0.5)  # all alike: p = 1/n by the estimate of Z for equal features
     with torch.no_grad():
         made.projector.weight.zero_()
     assert total(made, x).item() == pytest.approx((m + 1) * math.log(m + 1) - m * math.log(m), rel=1e-9)
@@ -78,10 +78,10 @@ def test_closed_form_where_every_image_is_as_likely(m: int) -> None:
 
 def test_looking_moves_nothing_and_updates_move_once() -> None:
     made, x = method(), given()
-    before = {name: value.clone() for name, value in made.memory.state_dict().items()}
+    before = {name: value.clone() for name, value in made.bank.state_dict().items()}
 
     def unmoved() -> bool:
-        return all(torch.equal(value, before[name]) for name, value in made.memory.state_dict().items())
+        return all(torch.equal(value, before[name]) for name, value in made.bank.state_dict().items())
 
     with torch.no_grad():
         looked = total(made, x)
@@ -101,11 +101,11 @@ def test_looking_moves_nothing_and_updates_move_once() -> None:
 
 
 def test_rows_of_the_batchs_images_follow_and_were_old_while_it_was_compared() -> None:
-    made, x = method(memory_momentum=0.25), given()
-    before, f = made.memory.rows.clone(), features(made, x).detach()
+    made, x = method(bank_momentum=0.25), given()
+    before, f = made.bank.rows.clone(), features(made, x).detach()
     with_old = total(made, x).item()
     made.advance()
-    rows = made.memory.rows
+    rows = made.bank.rows
     torch.testing.assert_close(rows[x.index], F.normalize(0.25 * before[x.index] + 0.75 * f, dim=1))
     others = [i for i in range(IMAGES) if i not in x.index]
     assert torch.equal(rows[others], before[others])
@@ -118,22 +118,22 @@ def test_the_normaliser_comes_from_the_first_batch_alone() -> None:
     made, other = method(), method()
     made.loss(given())
     made.advance()
-    constant = made.memory.constant.clone()
+    constant = made.bank.constant.clone()
     made.loss(given(first=9))
     made.advance()
-    assert torch.equal(made.memory.constant, constant)
+    assert torch.equal(made.bank.constant, constant)
     other.loss(given(first=9))
     other.advance()
-    assert not torch.equal(other.memory.constant, constant)
+    assert not torch.equal(other.bank.constant, constant)
 
 
 def test_a_large_proximal_weight_pulls_to_the_remembered() -> None:
     made, x = method(proximal=1e5), given()
     f = features(made, x)
     f.retain_grad()
-    pull = 1e5 * (f - made.memory.rows[x.index]).square().sum(dim=1).mean()
+    pull = 1e5 * (f - made.bank.rows[x.index]).square().sum(dim=1).mean()
     pull.backward()
-    expected = 2e5 * (f.detach() - made.memory.rows[x.index]) / len(x)
+    expected = 2e5 * (f.detach() - made.bank.rows[x.index]) / len(x)
     torch.testing.assert_close(f.grad, expected)
     want = made.projector.weight.grad.clone()
     made.zero_grad()
@@ -146,10 +146,10 @@ def test_a_term_of_weight_zero_is_left_out() -> None:
     assert method().loss(given()).keys() == {"instances"}
 
 
-def test_no_gradient_reaches_the_memory() -> None:
+def test_no_gradient_reaches_the_bank() -> None:
     made = method(proximal=1.0)
     total(made, given()).backward()
-    assert not made.memory.rows.requires_grad and not list(made.memory.parameters())
+    assert not made.bank.rows.requires_grad and not list(made.bank.parameters())
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in made.projector.parameters())
 
 
@@ -163,7 +163,7 @@ def test_two_ranks_say_what_one_process_says(options: dict, monkeypatch: pytest.
     whole.backward()
     want = made.projector.weight.grad.clone()
     made.advance()
-    constant, rows = made.memory.constant.clone(), made.memory.rows.clone()
+    constant, rows = made.bank.constant.clone(), made.bank.rows.clone()
 
     everyone = {torch.float64: features(method(**options).eval(), x).detach(), torch.int64: x.index}
     ranks = [method(**options) for _ in range(2)]
@@ -176,8 +176,8 @@ def test_two_ranks_say_what_one_process_says(options: dict, monkeypatch: pytest.
         losses.append(loss.item())
         gradients.append(each.projector.weight.grad)
         each.advance()
-        assert torch.allclose(each.memory.constant, constant) or torch.isinf(constant)
-        torch.testing.assert_close(each.memory.rows, rows)
+        assert torch.allclose(each.bank.constant, constant) or torch.isinf(constant)
+        torch.testing.assert_close(each.bank.rows, rows)
     assert sum(losses) / 2 == pytest.approx(whole.item(), rel=1e-12)
     torch.testing.assert_close(sum(gradients) / 2, want)
 

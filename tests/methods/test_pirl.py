@@ -1,4 +1,4 @@
-"""PIRL by its algorithm box: whole and pieces against one memory."""
+"""PIRL by its algorithm box: whole and pieces against one bank."""
 
 import copy
 import math
@@ -57,8 +57,8 @@ def test_the_pieces_are_projected_shuffled_and_joined() -> None:
 def test_loss_is_the_algorithm_box() -> None:
     made, x = method(puzzle_weight=0.3), given()
     f, g = made.embedded(x)
-    drawn, rows = made.memory.drawn(0), made.memory.rows
-    log_z = made.memory.log_z(f.detach(), drawn, temperature=0.2)
+    drawn, rows = made.bank.drawn(0), made.bank.rows
+    log_z = made.bank.log_z(f.detach(), drawn, temperature=0.2)
     of = [instance_discrimination(z, x.index, rows, temperature=0.2, drawn=drawn, log_z=log_z).mean() for z in (f, g)]
     terms = made.loss(x)
     assert terms["whole"].item() == pytest.approx(0.7 * of[0].item(), rel=1e-12)
@@ -73,7 +73,7 @@ def test_without_the_puzzle_it_is_instance_discrimination() -> None:
     alone.double()
     alone.backbone.load_state_dict(made.backbone.state_dict())
     alone.projector.load_state_dict({n.removeprefix("0."): p for n, p in made.projector.state_dict().items()})
-    alone.memory.load_state_dict(made.memory.state_dict())
+    alone.bank.load_state_dict(made.bank.state_dict())
     ours, theirs = total(made, x), total(alone, x)
     assert ours.item() == pytest.approx(theirs.item(), rel=1e-12)
     ours.backward()
@@ -83,7 +83,7 @@ def test_without_the_puzzle_it_is_instance_discrimination() -> None:
         torch.testing.assert_close(made.backbone.get_parameter(name).grad, p.grad)
     made.advance()
     alone.advance()
-    assert torch.equal(made.memory.rows, alone.memory.rows)
+    assert torch.equal(made.bank.rows, alone.bank.rows)
 
 
 def test_another_order_of_the_pieces_is_another_vector() -> None:
@@ -109,19 +109,19 @@ def test_orders_are_permutations_all_as_likely_of_image_and_epoch_alone() -> Non
 
 def test_rows_follow_the_whole_image_alone() -> None:
     made, x = method(), given()
-    before, (f, _) = made.memory.rows.clone(), made.embedded(x)
+    before, (f, _) = made.bank.rows.clone(), made.embedded(x)
     made.loss(x)
-    assert torch.equal(made.memory.rows, before)
+    assert torch.equal(made.bank.rows, before)
     made.advance()
-    torch.testing.assert_close(made.memory.rows[x.index], F.normalize((before[x.index] + f.detach()) / 2, dim=1))
+    torch.testing.assert_close(made.bank.rows[x.index], F.normalize((before[x.index] + f.detach()) / 2, dim=1))
     others = [i for i in range(IMAGES) if i not in x.index]
-    assert torch.equal(made.memory.rows[others], before[others])
+    assert torch.equal(made.bank.rows[others], before[others])
 
 
 @pytest.mark.parametrize("m", [10, 3])
 def test_closed_form_where_every_image_is_as_likely(m: int) -> None:
     made, x = method(negatives=m), given()
-    made.memory.bank.rows.fill_(0.5)
+    made.bank.rows.fill_(0.5)
     with torch.no_grad():
         for layer in (made.projector[0], made.puzzle_projector):  # both always say the same
             layer.weight.zero_()
@@ -134,9 +134,9 @@ def test_order_of_the_images_does_not_matter() -> None:
     made.backbone.eval()
     turned = Batch([v.flip(0) for v in x.views], x.index.flip(0), [r[::-1] for r in x.records])
     assert total(made, x).item() == pytest.approx(total(made, turned).item(), rel=1e-12)
-    drawn = made.memory.drawn(made.updates)
+    drawn = made.bank.drawn(made.updates)
     made.loss(given(first=11))
-    assert torch.equal(made.memory.drawn(made.updates), drawn)  # the draw knows nothing of the batch
+    assert torch.equal(made.bank.drawn(made.updates), drawn)  # the draw knows nothing of the batch
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_order_of_the_images_does_not_matter() -> None:
 )
 def test_softmax_objectives_at_collapse(options: dict, value: float) -> None:
     made, x = method(**options), given()
-    made.memory.bank.rows.fill_(0.5)
+    made.bank.rows.fill_(0.5)
     assert total(made, x).item() == pytest.approx(value, rel=1e-9)
 
 

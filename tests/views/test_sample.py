@@ -18,6 +18,19 @@ def draw(view: View, n: int, size=(40, 60), **keys) -> np.ndarray:
     return sample(view, indices=np.arange(n), sizes=np.tile(size, (n, 1)), **keys)
 
 
+def test_draws_stay_what_they_were():
+    """A run that began with an earlier version goes on with the same views: new draws get uniforms of their own."""
+    drawn = draw(STRONG, 4, view_index=1)
+    whole = ["top", "left", "height", "width", "flip", "jitter", "grey", "solarise", "seed"]
+    assert drawn[whole].tolist() == [
+        (3, 9, 34, 43, False, True, False, False, 10369092517997320599),
+        (4, 19, 29, 37, True, False, False, False, 3106101207791145709),
+        (3, 9, 37, 29, False, False, False, False, 3546891357458786364),
+        (11, 22, 22, 27, True, True, False, False, 9704569629542907589),
+    ]
+    assert drawn["order"].tolist() == [[2, 3, 0, 1], [1, 3, 0, 2], [3, 0, 2, 1], [3, 1, 0, 2]]
+
+
 @given(st.lists(st.integers(0, 500), min_size=1, max_size=30), st.sampled_from(NAMES))
 @settings(deadline=None, max_examples=40)
 def test_a_record_does_not_depend_on_its_batch(indices, name):

@@ -20,7 +20,7 @@ def cross_view(z1: Float[Tensor, "b d"], z2: Float[Tensor, "b d"], *, temperatur
     temperature  τ > 0
 
     Rows of the same view are never compared. 2 log B if all embeddings are equal. Tian, Krishnan, Isola, arXiv
-    1906.05849, section 3.2, with the batch in place of a memory.
+    1906.05849, section 3.2, with the batch in place of a bank.
     """
     z1, z2 = unit(z1), unit(z2)
     own = torch.arange(len(z1), device=z1.device)

@@ -22,15 +22,15 @@ Flow
 Symbols
     f_l, f_c  backbone.lightness, backbone.colour   both are kept; evaluation sees their features side by side
     g_l, g_c  projectors          one linear layer each, to d = projector_dim
-    v^l, v^c  memories            one row for each image of the training set; m = negatives, 0: the softmax over all
-    tau       temperature         mu  memory_momentum
+    v^l, v^c  banks               one row for each image of the training set; m = negatives, 0: the softmax over all
+    tau       temperature         mu  bank_momentum
     objective = softmax           of the own and the m drawn rows, instead of NCE
-              = in_batch          z^l must find its z^c among those of the batch and the other way round; no memory
+              = in_batch          z^l must find its z^c among those of the batch and the other way round; no bank
     More than two sights: `losses.core_view` and `losses.full_graph`.
 
 Departures
-    Both networks are as wide as the given backbone and start from its weights. The paper's have half the width:
-    with `small_resnet` the two are what they made of resnet18.
+    Both networks are as wide as the given backbone, as in the authors' later code (in the paper half as wide), and
+    start from its weights.
     All images of a batch, on all ranks, share one draw of m negatives; the authors draw m for each.
     Z is estimated from the drawn rows alone; the authors' code counts the positive among them.
     The rate falls along half a cosine, where the authors divide it by ten three times.
@@ -66,7 +66,7 @@ class CMC(Method):
     limits: ClassVar = {
         "projector_dim": (1, 65536),
         "temperature": (1e-3, 100.0),
-        "memory_momentum": (0.0, 1.0),
+        "bank_momentum": (0.0, 1.0),
     }
     plan = Plan(optimiser="sgd", lr=0.03, weight_decay=1e-4, batch_size=256, epochs=240)
 
@@ -78,7 +78,7 @@ class CMC(Method):
         objective: Literal["nce", "softmax", "in_batch"] = "nce",
         negatives: int = 4096,
         temperature: float = 0.07,
-        memory_momentum: float = 0.5,
+        bank_momentum: float = 0.5,
     ) -> None:
         super().__init__()
         self.objective = objective
@@ -89,22 +89,22 @@ class CMC(Method):
             raise Fault(f"CMC parts RGB images into lightness and colour, but {problem}: choose another") from problem
         width: int = backbone.num_features  # type: ignore[assignment]
         self.projectors = nn.ModuleDict({sight: nn.Linear(width, projector_dim) for sight in OTHER})
-        self.memories = nn.ModuleDict(
-            {sight: Instances(projector_dim, negatives=negatives, momentum=memory_momentum) for sight in OTHER}
+        self.banks = nn.ModuleDict(
+            {sight: Instances(projector_dim, negatives=negatives, momentum=bank_momentum) for sight in OTHER}
         )
 
     def prepare(self, images: int) -> None:
         """Two rows for every image, unless the batch is enough."""
         if self.objective != "in_batch":
             for sight in OTHER:
-                self._memory(sight).prepare(images)
+                self._bank(sight).prepare(images)
 
     def views(self, size: int) -> Recipe:
         """One view, of the image's own colours: they are what is to be told from the lightness."""
         return named("cmc", size)
 
     def loss(self, batch: Batch) -> Tensor | dict[str, Tensor]:
-        """Which image is it, for each sight by the memory of the other one?"""
+        """Which image is it, for each sight by the bank of the other one?"""
         light, colour = self.backbone.both(batch.views[0])  # [B, D] each
         z = {"lightness": self._projected("lightness", light), "colour": self._projected("colour", colour)}
         if self.objective == "in_batch":
@@ -113,25 +113,25 @@ class CMC(Method):
         index, nce = gather(batch.index), self.objective == "nce"
         terms = {}
         for sight, other in OTHER.items():
-            memory = self._memory(other)
-            rows, drawn = memory.rows, memory.drawn(self.updates)  # [n, d], [m]
-            log_z = memory.log_z(everyone[sight], drawn, temperature=self.temperature) if nce else None
+            bank = self._bank(other)
+            rows, drawn = bank.rows, bank.drawn(self.updates)  # [n, d], [m]
+            log_z = bank.log_z(everyone[sight], drawn, temperature=self.temperature) if nce else None
             terms[sight] = instance_discrimination(
                 z[sight], batch.index, rows, temperature=self.temperature, drawn=drawn, log_z=log_z
             ).mean()
             if self.training and torch.is_grad_enabled():  # looking at a loss must not move anything
-                memory.see(index, everyone[other], log_z)
+                bank.see(index, everyone[other], log_z)
         return terms
 
     def after_update(self) -> None:
         """What is remembered of the batch's images follows."""
         for sight in OTHER:
-            self._memory(sight).move()
+            self._bank(sight).move()
 
     def _projected(self, sight: str, h: Tensor) -> Tensor:
         return unit(self.projectors[sight](h))
 
-    def _memory(self, sight: str) -> Instances:
-        memory = self.memories[sight]
-        assert isinstance(memory, Instances)
-        return memory
+    def _bank(self, sight: str) -> Instances:
+        bank = self.banks[sight]
+        assert isinstance(bank, Instances)
+        return bank

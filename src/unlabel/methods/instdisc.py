@@ -8,7 +8,7 @@ the image's own features.
 Algorithm
     f_i      = n(g(f_theta(x_i)))                                # [B, d], n(a) = a / |a|; x_i one view of image i
     p(j | f) = e^{v_j . f / tau} / Z                             v_j in R^d remembered, j = 1 .. n
-    h(j, f)  = p(j | f) / (p(j | f) + m / n)                     the odds that j is data and not one of m draws
+    h(j, f)  = p(j | f) / (p(j | f) + m / n)                     how likely j is data and not one of m draws
     L        = mean over i of [ -log h(i, f_i) - sum_k log(1 - h(j_k, f_i)) + lambda |f_i - v_i|^2 ]
                j_1 .. j_m drawn uniformly, with replacement; Z a constant, n mean e^{v . f / tau} of the first batch
     m = 0:     L = mean over i of [ -log p(i | f_i) + lambda |f_i - v_i|^2 ],   Z = sum_j e^{v_j . f / tau}
@@ -17,16 +17,16 @@ Algorithm
 Flow
     image i ─ view ─ f_theta ─ g ─ f_i ─┬─ p(. | f_i) ─ is it image i, or one of m others?
                                         │
-    memory of n vectors v ──────────────┘   (row i follows f_i after the update)
+    bank of n vectors v ────────────────┘   (row i follows f_i after the update)
 
 Symbols
     f_theta  backbone         the network that is kept
     g        projector        one linear layer to d = projector_dim
-    v        memory           one row for each image of the training set
+    v        bank             one row for each image of the training set
     m        negatives        0: the softmax over all images instead of its estimate
     tau      temperature
     lambda   proximal         the paper's ablation has 30
-    mu       memory_momentum
+    mu       bank_momentum
     objective = softmax       of the own and the m drawn rows, instead of NCE (the authors' later code)
 
 Departures
@@ -52,7 +52,7 @@ from unlabel.views import Batch, Recipe, named
 
 @final
 class InstDisc(Method):
-    """InstDisc: tell every image from every other, by a memory of them all."""
+    """InstDisc: tell every image from every other, by a bank of all of them."""
 
     title = "InstDisc"
     family = "joint-embedding"
@@ -62,7 +62,7 @@ class InstDisc(Method):
     limits: ClassVar = {
         "projector_dim": (1, 65536),
         "temperature": (1e-3, 100.0),
-        "memory_momentum": (0.0, 1.0),
+        "bank_momentum": (0.0, 1.0),
     }
     plan = Plan(optimiser="sgd", lr=0.03, weight_decay=1e-4, batch_size=256, epochs=200)
 
@@ -75,7 +75,7 @@ class InstDisc(Method):
         negatives: int = 4096,
         temperature: float = 0.07,
         proximal: float = 0.0,
-        memory_momentum: float = 0.5,
+        bank_momentum: float = 0.5,
     ) -> None:
         super().__init__()
         self.objective = objective
@@ -83,11 +83,11 @@ class InstDisc(Method):
         self.proximal = proximal
         self.backbone = backbone
         self.projector = nn.Linear(backbone.num_features, projector_dim)  # type: ignore[arg-type]
-        self.memory = Instances(projector_dim, negatives=negatives, momentum=memory_momentum)
+        self.bank = Instances(projector_dim, negatives=negatives, momentum=bank_momentum)
 
     def prepare(self, images: int) -> None:
-        """A row of the memory for every image."""
-        self.memory.prepare(images)
+        """A row of the bank for every image."""
+        self.bank.prepare(images)
 
     def views(self, size: int) -> Recipe:
         """One view: a crop, sometimes grey, always of other colours."""
@@ -97,17 +97,17 @@ class InstDisc(Method):
         """Which image is it, and how far has it moved from what is remembered of it?"""
         f = unit(self.projector(self.backbone(batch.views[0])))  # [B, d]
         everyone = gather(f.detach())
-        rows, drawn = self.memory.rows, self.memory.drawn(self.updates)  # [n, d], [m]
+        rows, drawn = self.bank.rows, self.bank.drawn(self.updates)  # [n, d], [m]
         nce = self.objective == "nce"
-        log_z = self.memory.log_z(everyone, drawn, temperature=self.temperature) if nce else None
+        log_z = self.bank.log_z(everyone, drawn, temperature=self.temperature) if nce else None
         told = instance_discrimination(f, batch.index, rows, temperature=self.temperature, drawn=drawn, log_z=log_z)
         terms = {"instances": told.mean()}
         if self.proximal:
             terms["proximal"] = self.proximal * (f - rows[batch.index]).square().sum(dim=1).mean()
         if self.training and torch.is_grad_enabled():  # looking at a loss must not move anything
-            self.memory.see(gather(batch.index), everyone, log_z)
+            self.bank.see(gather(batch.index), everyone, log_z)
         return terms
 
     def after_update(self) -> None:
         """What is remembered of the batch's images follows."""
-        self.memory.move()
+        self.bank.move()

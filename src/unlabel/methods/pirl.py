@@ -15,16 +15,16 @@ Algorithm
     after each update:  v_i <- n(mu v_i + (1 - mu) f_i)  for the images of the batch
 
 Flow
-    image i ─┬─ view ──────────────── theta ─ f ─ f_i ─┬─ p(. | f_i), p(. | g_i) ─ is it image i?
+    image i ─┬─ view ────────────────── theta ─ f ─ f_i ─┬─ p(. | f_i), p(. | g_i) ─ is it image i?
              └─ nine pieces, shuffled ─ theta ─ g ─ g_i ─┤
-    memory of n vectors v ─────────────────────────────┘   (row i follows f_i alone, after the update)
+    bank of n vectors v ─────────────────────────────────┘   (row i follows f_i alone, after the update)
 
 Symbols
     theta    backbone             the network that is kept, the same for images and pieces
     f        projector            linear, or an MLP where projector_layers > 1 (hidden: projector_width)
     W_1, W_2 piece_projector, puzzle_projector
-    v        memory               one row for each image of the training set; m = negatives, 0: the softmax over all
-    tau      temperature          mu  memory_momentum          lambda  puzzle_weight
+    v        bank                 one row for each image of the training set; m = negatives, 0: the softmax over all
+    tau      temperature          mu  bank_momentum            lambda  puzzle_weight
     objective = softmax           of the own and the m drawn rows, instead of NCE
 
 Departures
@@ -69,7 +69,7 @@ class PIRL(Method):
         "projector_layers": (1, 8),
         "temperature": (1e-3, 100.0),
         "puzzle_weight": (0.0, 1.0),
-        "memory_momentum": (0.0, 1.0),
+        "bank_momentum": (0.0, 1.0),
     }
     plan = Plan(optimiser="sgd", lr=0.03, weight_decay=1e-4, final_lr=1e-3, batch_size=1024, epochs=800)
 
@@ -84,7 +84,7 @@ class PIRL(Method):
         negatives: int = 32000,
         temperature: float = 0.07,
         puzzle_weight: float = 0.5,
-        memory_momentum: float = 0.5,
+        bank_momentum: float = 0.5,
     ) -> None:
         super().__init__()
         self.objective = objective
@@ -105,11 +105,11 @@ class PIRL(Method):
             for _ in range(2)
         )
         self.puzzle_projector = nn.Linear(PIECES * projector_dim, projector_dim)
-        self.memory = Instances(projector_dim, negatives=negatives, momentum=memory_momentum)
+        self.bank = Instances(projector_dim, negatives=negatives, momentum=bank_momentum)
 
     def prepare(self, images: int) -> None:
-        """A row of the memory for every image."""
-        self.memory.prepare(images)
+        """A row of the bank for every image."""
+        self.bank.prepare(images)
 
     def views(self, size: int) -> Recipe:
         """The image, then the nine pieces from left to right and from top to bottom; `loss` shuffles them."""
@@ -119,15 +119,15 @@ class PIRL(Method):
         """Which image is it, by the whole and by its pieces?"""
         f, g = self.embedded(batch)
         everyone = gather(f.detach())
-        rows, drawn = self.memory.rows, self.memory.drawn(self.updates)  # [n, d], [m]
+        rows, drawn = self.bank.rows, self.bank.drawn(self.updates)  # [n, d], [m]
         nce = self.objective == "nce"
-        log_z = self.memory.log_z(everyone, drawn, temperature=self.temperature) if nce else None
+        log_z = self.bank.log_z(everyone, drawn, temperature=self.temperature) if nce else None
         terms = {}
         for name, share, z in (("whole", 1 - self.puzzle_weight, f), ("pieces", self.puzzle_weight, g)):
             told = instance_discrimination(z, batch.index, rows, temperature=self.temperature, drawn=drawn, log_z=log_z)
             terms[name] = share * told.mean()
         if self.training and torch.is_grad_enabled():  # looking at a loss must not move anything
-            self.memory.see(gather(batch.index), everyone, log_z)
+            self.bank.see(gather(batch.index), everyone, log_z)
         return terms
 
     def embedded(self, batch: Batch) -> tuple[Tensor, Tensor]:
@@ -140,7 +140,7 @@ class PIRL(Method):
 
     def after_update(self) -> None:
         """What is remembered of the batch's images follows their whole view."""
-        self.memory.move()
+        self.bank.move()
 
 
 def orders(batch: Batch) -> Tensor:

@@ -1,4 +1,4 @@
-"""A memory of all images, the rows of it that an update is compared with, and the constant that makes densities."""
+"""A bank of all images, the rows of it that an update is compared with, and the constant that makes densities."""
 
 import math
 

@@ -17,5 +17,5 @@ def minutes() -> dict[str, Any]:
 
 
 def large() -> dict[str, Any]:
-    """More than 96 pixels, one GPU: the paper's views and memories, fewer epochs."""
+    """More than 96 pixels, one GPU: the paper's views and banks, fewer epochs."""
     return {"batch_size": 128, "epochs": 100}
