@@ -8,6 +8,7 @@ measure      all of them at once
 verdict      what the numbers of a run amount to
 """
 
+from unlabel.diagnostics.evidence import PROJECTION
 from unlabel.diagnostics.hypersphere import alignment, uniformity
 from unlabel.diagnostics.measure import measure
 from unlabel.diagnostics.spectrum import (
@@ -22,6 +23,7 @@ from unlabel.diagnostics.spread import feature_std, healthy_std, mean_cosine
 from unlabel.diagnostics.verdict import STATES, Verdict, verdict
 
 __all__ = [
+    "PROJECTION",
     "STATES",
     "Verdict",
     "alignment",
