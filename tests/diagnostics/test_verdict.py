@@ -286,3 +286,36 @@ def test_few_images_cannot_fill_many_dimensions_and_are_not_blamed():
     shape = measure(torch.randn(8, 512))
     assert shape["dimensions_99"] <= 7
     assert judge([], {"protocol": {}, **shape}, True).state == "too-short"
+
+
+# ------------------------------------------------------------------ what the loss compares
+
+
+def with_projection(line, **shape):
+    line["monitor"] |= {f"projection_{name}": value for name, value in shape.items()}
+    return line
+
+
+def test_a_collapse_behind_the_projector_is_seen_there():
+    shapes = [{"dimensions": 64, "std": std, "mean_cosine": 0.9} for std in (0.05, 0.01, 0.001)]
+    history = [with_projection(reading(100 * i), **shape) for i, shape in enumerate(shapes)]
+    found = judge(history)
+    assert found.state == "collapsed" and "in the loss" in found.sentence and "40 % with untrained" in found.sentence
+    assert judge([reading(100 * i) for i in range(3)]).state != "collapsed"
+    learning = [with_projection(reading(100 * i, knn=30.0 + 10 * i), **shape) for i, shape in enumerate(shapes)]
+    assert judge(learning).state == "learning"  # labels outvote it
+
+
+def test_a_few_directions_behind_the_projector_are_seen_there():
+    shapes = [{"dimensions": 128, "dimensions_99": few, "images": 400, "std": 0.08} for few in (40, 10, 2)]
+    history = [with_projection(reading(100 * i), **shape) for i, shape in enumerate(shapes)]
+    found = judge(history)
+    assert found.state == "dimensional-collapse" and "in the loss" in found.sentence and "2 of 128" in found.sentence
+
+
+def test_an_evaluation_has_it_as_an_entry():
+    begun = with_projection(reading(0), dimensions=64, std=0.1)
+    healthy, collapsed = ({"dimensions": 64, "std": std} for std in (0.1, 0.001))
+    assert judge([begun], evaluation(projection=collapsed), True).state == "collapsed"
+    for projection in (healthy, None):
+        assert judge([begun], evaluation(projection=projection), True).state == "too-short"

@@ -50,3 +50,12 @@ class Broken(Subset):
 @pytest.mark.parametrize("queries", [sources([41]), sources([41, 42, 43], Broken)], ids=["one", "one readable"])
 def test_one_picture_has_no_spread_and_makes_no_reading(queries: Sources) -> None:
     assert Monitor(queries, evaluation(32), "cpu").read(toy_method("simclr")) == {}
+
+
+def test_a_reading_speaks_of_what_the_loss_compares() -> None:
+    monitor = Monitor(sources(list(range(40, 60))), evaluation(32), "cpu")
+    reading = monitor.read(toy_method("simclr"))
+    assert reading["projection_dimensions"] == 16 and reading["dimensions"] == 128
+    assert {f"projection_{name}" for name in ("std", "mean_cosine", "effective_rank", "dimensions_99")} <= set(reading)
+    alike = monitor.read(toy_method("rotation"))  # whose loss sees the representation through a classifier
+    assert not [name for name in alike if name.startswith("projection")]

@@ -10,6 +10,7 @@ classifier   what the accuracy of a classifier amounts to
 """
 
 from unlabel.diagnostics.classifier import judge_classifier
+from unlabel.diagnostics.evidence import PROJECTION
 from unlabel.diagnostics.hypersphere import alignment, uniformity
 from unlabel.diagnostics.measure import measure
 from unlabel.diagnostics.spectrum import (
@@ -24,6 +25,7 @@ from unlabel.diagnostics.spread import feature_std, healthy_std, mean_cosine
 from unlabel.diagnostics.verdict import STATES, Verdict, verdict
 
 __all__ = [
+    "PROJECTION",
     "STATES",
     "Verdict",
     "alignment",

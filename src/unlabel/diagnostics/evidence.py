@@ -6,6 +6,8 @@ from statistics import median
 from typing import Any, TypeGuard
 
 READ_QUERIES = 500  # images behind a reading that does not say how many
+PROJECTION = "projection_"
+"""How the names of a reading begin that speak of what the loss compares, where that is not the representation."""
 # Points by which two networks of random weights differ (standard deviation). Over six seeds of a small ResNet on
 # CIFAR-10, 4,000 images remembered and 2,000 asked, one network has 0.8 by kNN and 1.4 by the linear probe.
 SEEDS = 1.8
@@ -19,6 +21,7 @@ class Evidence:
     readings   the monitors' numbers
     evaluated  whether there is an evaluation of embeddings
     latest     the newest measure of the embeddings' shape: the evaluation's, else the last reading's
+    projection the same of what the loss compares; empty where that is the representation
     queries    labelled images behind the evaluation's accuracies
     """
 
@@ -31,6 +34,7 @@ class Evidence:
         self.readings: list[dict[str, Any]] = [line["monitor"] for line in readings]
         self.evaluated = finite(self.final.get("std"))
         self.latest: dict[str, Any] = self.final if self.evaluated else (self.readings[-1] if self.readings else {})
+        self.projection = _projection(self.latest)
         self.queries = int((self.final.get("protocol") or {}).get("queries") or 0)
 
     @property
@@ -40,6 +44,12 @@ class Evidence:
         if self.evaluated and control:
             return dict(control)
         return self.readings[0] if self.readings and self.updates[0] == 0 else {}
+
+    @property
+    def clouds(self) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
+        """What may have collapsed, with words for where it is: its shape, and the same with untrained weights."""
+        begun = self.readings[0] if self.readings and self.updates[0] == 0 else {}
+        return [("", self.latest, self.untrained), (" in the loss", self.projection, _projection(begun))]
 
     # ------------------------------------------------------------ readings
 
@@ -100,6 +110,14 @@ class Evidence:
         if leads:
             return max(leads.values()) > 0
         return len(self.knn) >= 2 and self.knn[-1] - self.knn[0] > self.read_margin
+
+
+def _projection(shape: dict[str, Any]) -> dict[str, Any]:
+    """The part of a measure that speaks of what the loss compares: an entry of an evaluation, names of a reading."""
+    part = shape.get("projection")
+    if isinstance(part, dict):
+        return part
+    return {name.removeprefix(PROJECTION): value for name, value in shape.items() if name.startswith(PROJECTION)}
 
 
 def margin(accuracy: float, count: int, seeds: float = 0.0) -> float:

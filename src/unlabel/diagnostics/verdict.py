@@ -20,7 +20,8 @@ against random weights, for two networks of random weights differ by as much, an
                             no labels: the loss still falls, or the effective rank still rises by 5 %
     plateau                 at least six readings without such a gain
 
-Labels outvote the two collapses: embeddings whose neighbours beat random weights are not worthless, however narrow
+The two collapses are looked for in the representations and, after them, in what the loss compares behind a projector,
+where they begin. Labels outvote both: embeddings whose neighbours beat random weights are not worthless, however narrow
 their cone. Nothing is said that was not measured; without labels the sentence says that there were none.
 """
 
@@ -65,7 +66,8 @@ def verdict(history: Sequence[dict[str, Any]], *, final: dict[str, Any] | None, 
     """Judge a run by what was measured; the rules are those of the module.
 
     history   lines of metrics.jsonl, in order: loss lines {"update", "loss", ...} and readings {"update", "monitor":
-              {"std", "mean_cosine", "effective_rank", "dimensions"?, "dimensions_99"?, "images"?, "knn"? in %}}
+              {"std", "mean_cosine", "effective_rank", "dimensions"?, "dimensions_99"?, "images"?, "knn"? in %, and the
+              same of what the loss compares as "projection_std"? and so on}}
     final     the numbers of evaluation.json, if it was evaluated
     finished  whether training has come to its end
     """
@@ -118,17 +120,20 @@ def _too_short(e: Evidence) -> Verdict | None:
 
 
 def _collapsed(e: Evidence) -> Verdict | None:
-    share, before = _spread(e.latest), _spread(e.untrained)
-    if share is None or share >= COLLAPSED or e.vindicated:
-        return None
-    if before is not None and share > before / 2:
-        return None
-    then = "" if before is None else f", {_percent(before)} with untrained weights"
-    return Verdict(
-        "collapsed",
-        f"Every image has nearly the same embedding: the feature std is {_percent(share)} of its healthy value{then}.",
-        "Stop, more training will not undo it: lower the learning rate, raise the batch size or use the defaults.",
-    )
+    for where, shape, untrained in e.clouds:
+        share, before = _spread(shape), _spread(untrained)
+        if share is None or share >= COLLAPSED or e.vindicated:
+            continue
+        if before is not None and share > before / 2:
+            continue
+        then = "" if before is None else f", {_percent(before)} with untrained weights"
+        return Verdict(
+            "collapsed",
+            f"Every image has nearly the same embedding{where}: the feature std is {_percent(share)} of its healthy "
+            f"value{then}.",
+            "Stop, more training will not undo it: lower the learning rate, raise the batch size or use the defaults.",
+        )
+    return None
 
 
 def _spread(shape: dict[str, Any]) -> float | None:
@@ -141,21 +146,24 @@ def _spread(shape: dict[str, Any]) -> float | None:
 
 
 def _narrow(e: Evidence) -> Verdict | None:
-    width, images, few = (e.latest.get(name) for name in ("dimensions", "images", "dimensions_99"))
-    if not finite(width) or not finite(few) or e.vindicated:
-        return None
-    possible = min(width, images - 1) if finite(images) else width
-    before = e.untrained.get("dimensions_99")
-    if few > max(1.0, FEW * possible) or (finite(before) and few >= before / 2):
-        return None
-    numbers = f"{few:.0f} of {width:,.0f} dimensions carry 99 % of the variance"
-    numbers += f" of {images:,.0f} images" if finite(images) and possible < width else ""
-    numbers += f", {before:.0f} with untrained weights" if finite(before) else ""
-    return Verdict(
-        "dimensional-collapse",
-        f"The embeddings {'have shrunk to' if finite(before) else 'use only'} a few directions: {numbers}.",
-        "Try weaker augmentations, a lower learning rate or a projector on top of the backbone.",
-    )
+    for where, shape, untrained in e.clouds:
+        width, images, few = (shape.get(name) for name in ("dimensions", "images", "dimensions_99"))
+        if not finite(width) or not finite(few) or e.vindicated:
+            continue
+        possible = min(width, images - 1) if finite(images) else width
+        before = untrained.get("dimensions_99")
+        if few > max(1.0, FEW * possible) or (finite(before) and few >= before / 2):
+            continue
+        numbers = f"{few:.0f} of {width:,.0f} dimensions carry 99 % of the variance"
+        numbers += f" of {images:,.0f} images" if finite(images) and possible < width else ""
+        numbers += f", {before:.0f} with untrained weights" if finite(before) else ""
+        begin = "have shrunk to" if finite(before) else "use only"
+        return Verdict(
+            "dimensional-collapse",
+            f"The embeddings{where} {begin} a few directions: {numbers}.",
+            "Try weaker augmentations, a lower learning rate or a projector on top of the backbone.",
+        )
+    return None
 
 
 def _useless(e: Evidence) -> Verdict | None:

@@ -8,10 +8,11 @@ import torch
 from torch import nn
 
 from unlabel.data.source import Source
-from unlabel.diagnostics import measure
+from unlabel.diagnostics import PROJECTION, measure
 from unlabel.engine.sources import Sources
 from unlabel.evaluation.features import Features, extract, two_views
 from unlabel.evaluation.knn import knn_accuracy
+from unlabel.evaluation.projection import projected
 from unlabel.methods import Method
 from unlabel.views import View
 
@@ -50,7 +51,8 @@ class Monitor:
         return extract(method.embed, source, self.view, indices=indices, device=self.device)
 
     def read(self, method: Method) -> dict[str, float]:
-        """One reading: what `diagnostics.measure` says of the queries, and "knn" in % where there are labels.
+        """One reading: what `diagnostics.measure` says of the queries, and "knn" in % where there are labels; and what it
+        says of their embeddings in the loss, as "projection_std" and so on, where they are not the representations.
 
         Empty where fewer than two queries can be read: one image has no spread.
         """
@@ -62,8 +64,11 @@ class Monitor:
                 method.embed, self.sources.queries, self.view, indices=queries.index[:PAIRS].numpy(), device=self.device
             )
             memory = self._extract(method, self.sources.memory, self.memory) if self.sources.labelled else None
+            compared = projected(method.project, queries.vectors, self.device)
         z = queries.vectors
         reading = measure(z, pairs)
+        if compared is not None:
+            reading |= {f"{PROJECTION}{name}": value for name, value in measure(compared).items()}
         if memory is not None:
             known, asked = memory.labels >= 0, queries.labels >= 0
             reading["knn"] = knn_accuracy(memory.vectors[known], memory.labels[known], z[asked], queries.labels[asked])

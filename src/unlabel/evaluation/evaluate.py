@@ -16,11 +16,11 @@ from unlabel.evaluation.factors import chance, factor_scores, kind, word
 from unlabel.evaluation.features import Embed, Features, extract_all, two_views
 from unlabel.evaluation.knn import knn_accuracy
 from unlabel.evaluation.linear import linear_probe
+from unlabel.evaluation.projection import projected
 from unlabel.evaluation.protocol import Protocol, balanced
 from unlabel.views import View
 
 PAIRS = 1_000  # images whose two views measure the alignment
-PROJECTED = 256  # representations that go through a projector at once
 
 Progress = Callable[[str, float], None]
 """Is told what is being done, and the share of it that is done."""
@@ -131,7 +131,7 @@ def evaluate(
         if "random" in queries:
             result["untrained"] = _plain(measure(queries["random"].vectors))
         if project is not None:
-            result["projection"] = _projection(project, run.vectors, device)
+            result["projection"] = _projection(projected(project, run.vectors, device))
     if labelled:
         result |= _accuracies(queries, memory, protocol, device, tell)
     if factored:
@@ -139,11 +139,9 @@ def evaluate(
     return result
 
 
-def _projection(project: Embed, h: torch.Tensor, device: torch.device | str) -> dict[str, Any] | None:
-    """The shape and spectrum of what the loss compares, beside which those of the representation can be read."""
-    with torch.inference_mode():
-        z = torch.cat([project(part.to(device)).float().cpu() for part in h.split(PROJECTED)])
-    if (z.shape == h.shape and torch.equal(z, h)) or not torch.isfinite(z).all():
+def _projection(z: torch.Tensor | None) -> dict[str, Any] | None:
+    """The shape and spectrum of what the loss compared, beside which those of the representation can be read."""
+    if z is None:
         return None
     spectrum = singular_values(z)
     return {**_plain(measure(z, spectrum=spectrum)), "spectrum": spectrum.tolist()}

@@ -126,7 +126,7 @@ class _RowLogSumExp(torch.autograd.Function):
             toward_k = 0.5 * torch.dot(a.flatten(), moved.flatten()) if ctx.needs_input_grad[2] else None
             return moved.mul_(k), None, toward_k, None, None
         toward_c = torch.zeros_like(a)
-        toward_a = torch.zeros_like(c) if ctx.needs_input_grad[1] else None  # keys and queues take none
+        toward_a = torch.zeros_like(c) if ctx.needs_input_grad[1] else None  # keys, queues and banks take none
         for rows, columns, tile in grid.again(ctx.kept):
             weighted = tile * u[rows, None] if ctx.bounded else (tile - r[rows, None]).exp_().mul_(u[rows, None])
             toward_c[rows] += weighted @ c[columns]

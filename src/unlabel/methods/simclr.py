@@ -26,6 +26,8 @@ Symbols
     tau  temperature
     d    projector_dim
 
+    projector_norm    batch norm in g; it keeps a batch's embeddings from becoming one, which not every objective does
+
 Other objectives of the same views
     objective = dcl, dclw, flat_nce, debiased, hard_negatives, hard, simple, align_uniform, drlim, triplet, n_pair; each
     is explained where it is defined (`unlabel.losses`), and so are tau_plus, beta, sigma, alpha, t, align_weight,
@@ -81,6 +83,7 @@ class SimCLR(Method):
         projector_width: int = 2048,
         projector_dim: int = 128,
         projector_layers: int = 2,
+        projector_norm: bool = True,
         objective: Objective = "nt_xent",
         tau_plus: float | None = None,
         beta: float | None = None,
@@ -103,7 +106,11 @@ class SimCLR(Method):
             raise Fault(str(problem)) from problem
         self.backbone = backbone
         width: int = backbone.num_features  # type: ignore[assignment]
-        self.projector = mlp(width, projector_width, projector_dim, layers=projector_layers)
+        self.projector = mlp(
+            width, projector_width, projector_dim, layers=projector_layers,
+            norm="batch" if projector_norm else None, bias=not projector_norm,
+            last_norm="gain" if projector_norm else None, last_bias=not projector_norm,
+        )  # fmt: skip
 
     def views(self, size: int) -> Recipe:
         """Two views of the same strong distribution."""
