@@ -25,7 +25,7 @@ def test_without_memory_it_is_nt_xent_with_a_projector_of_three_layers() -> None
 
 
 def test_the_memory_adds_negatives_and_takes_the_teachers_rows() -> None:
-    simclr, given = method(temperature=0.3, memory=16), batch()
+    simclr, given = method(temperature=0.3, queue_length=16), batch()
     same, old = copy.deepcopy(simclr), simclr.queue.rows.clone()
     z = F.normalize(same.projector(same.backbone(torch.cat(given.views))), dim=1)
     logits = torch.cat([z @ z.T, z @ old.T], dim=1) / 0.3
@@ -40,7 +40,7 @@ def test_the_memory_adds_negatives_and_takes_the_teachers_rows() -> None:
 
 
 def test_looking_at_a_loss_moves_nothing() -> None:
-    simclr, given = method(memory=16), batch()
+    simclr, given = method(queue_length=16), batch()
     with torch.no_grad():
         simclr.loss(given)
     simclr.eval()
@@ -49,7 +49,7 @@ def test_looking_at_a_loss_moves_nothing() -> None:
 
 
 def test_the_teacher_follows_and_takes_no_gradient() -> None:
-    simclr = method(memory=16, teacher_momentum=0.75)
+    simclr = method(queue_length=16, teacher_momentum=0.75)
     before = copy.deepcopy(simclr.teacher)
     simclr.loss(batch()).backward()
     assert all(p.grad is None for p in simclr.teacher.parameters())

@@ -51,8 +51,8 @@ class Monitor:
         return extract(method.embed, source, self.view, indices=indices, device=self.device)
 
     def read(self, method: Method) -> dict[str, float]:
-        """One reading: what `diagnostics.measure` says of the queries, and "knn" in % where there are labels; and what it
-        says of their embeddings in the loss, as "projection_std" and so on, where they are not the representations.
+        """One reading: what `diagnostics.measure` says of the queries, and "knn" in % where there are labels; and what
+        it says of their embeddings in the loss, as "projection_std" and so on, where they are not the representations.
 
         Empty where fewer than two queries can be read: one image has no spread.
         """

@@ -25,7 +25,7 @@ Symbols
     f         backbone            kept; larger and selective-kernel networks by their names in timm, such as skresnet50
     g         projector           projector_layers = 3
     tau       temperature
-    K, M      memory, queue       0: no memory and no teacher
+    K, M      queue_length, queue 0: no memory and no teacher
     m         teacher_momentum
     d         projector_dim
 
@@ -62,7 +62,7 @@ class SimCLRv2(Method):
     limits: ClassVar = {
         "temperature": (1e-3, 100.0),
         "projector_layers": (1, 8),
-        "memory": (0, 1 << 22),
+        "queue_length": (0, 1 << 24),
         "teacher_momentum": (0.0, 1.0),
     }
     plan = Plan(
@@ -77,7 +77,7 @@ class SimCLRv2(Method):
         projector_width: int = 2048,
         projector_dim: int = 128,
         projector_layers: int = 3,
-        memory: int = 0,
+        queue_length: int = 0,
         teacher_momentum: float = 0.999,
     ) -> None:
         super().__init__()
@@ -86,8 +86,8 @@ class SimCLRv2(Method):
         self.backbone = backbone
         width: int = backbone.num_features  # type: ignore[assignment]
         self.projector = mlp(width, projector_width, projector_dim, layers=projector_layers)
-        self.queue = Queue(memory, projector_dim) if memory else None
-        self.teacher = teacher_of(self._student()) if memory else None
+        self.queue = Queue(queue_length, projector_dim) if queue_length else None
+        self.teacher = teacher_of(self._student()) if queue_length else None
 
     def views(self, size: int) -> Recipe:
         """Two views of the same strong distribution."""

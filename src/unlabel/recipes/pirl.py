@@ -4,7 +4,7 @@ from typing import Any
 
 
 def small() -> dict[str, Any]:
-    """At most 96 pixels, two cores or one GPU: AdamW, a softmax over 4,096 drawn images; the pieces cost half of a view."""
+    """At most 96 pixels, two cores or one GPU: AdamW, a softmax over 4,096 drawn images; pieces cost half of a view."""
     return {
         "views": "pirl-small", "optimiser": "adamw", "lr": 2e-3, "lr_per": None, "weight_decay": 1e-4, "warmup": 0.05,
         "final_lr": 0.0, "batch_size": 128, "epochs": 100,
