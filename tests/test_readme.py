@@ -1,13 +1,64 @@
-"""The README's table of methods is the one that the code makes."""
+"""What the README and the evidence say is what the code and the records make of them."""
 
-import importlib.util
+import importlib
+import json
+import sys
 from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from unlabel import methods
+from unlabel.api import benching
+from unlabel.engine import options
 
 ROOT = Path(__file__).parents[1]
+EVIDENCE = ROOT / "benchmarks" / "evidence"
 
 
-def test_the_table_of_methods_is_up_to_date() -> None:
-    spec = importlib.util.spec_from_file_location("tables", ROOT / "benchmarks" / "evidence" / "tables.py")
-    tables = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tables)
-    assert tables.methods() in (ROOT / "README.md").read_text(), "run benchmarks/evidence/tables.py"
+@pytest.fixture(scope="module")
+def tables() -> ModuleType:
+    sys.path.insert(0, str(EVIDENCE))
+    try:
+        return importlib.import_module("tables")
+    finally:
+        sys.path.remove(str(EVIDENCE))
+
+
+def test_the_table_of_methods_is_up_to_date(tables: ModuleType) -> None:
+    assert tables.listed() in (ROOT / "README.md").read_text(), "run benchmarks/evidence/tables.py"
+
+
+def test_the_tables_of_evidence_are_those_of_the_records(tables: ModuleType) -> None:
+    records = {
+        name: json.loads(path.read_text()) for name in tables.STUDIES if (path := EVIDENCE / f"{name}.json").exists()
+    }
+    assert tables.short(records) in (ROOT / "README.md").read_text(), "run benchmarks/evidence/tables.py"
+    assert tables.evidence(records) == (ROOT / "docs" / "evidence.md").read_text(), "run benchmarks/evidence/tables.py"
+
+
+def test_every_method_is_in_a_study(tables: ModuleType) -> None:
+    studied = {entry.split()[0] for study in tables.STUDIES.values() for entry in study.entries}
+    assert studied == set(methods.available())
+
+
+def test_studies_are_benches_whose_claims_speak_of_their_rows(tables: ModuleType) -> None:
+    controls = {"random weights", "guessing", "untouched inputs"}
+    for study in tables.STUDIES.values():
+        for entry in study.entries:
+            options.check(*benching._options_of(entry, study.options))
+        for claim in study.claims:
+            assert claim.better in study.entries and claim.than in controls | set(study.entries)
+            assert claim.column in tables.COLUMNS
+
+
+def test_a_claim_is_judged_by_its_means(tables: ModuleType) -> None:
+    rows = {
+        "simclr": tables.Row("simclr", numbers={"knn": [40.0, 42.0]}, setup={"backbone": {"name": "b"}}),
+        "random weights, b": tables.Row("random weights, b", control=True, numbers={"knn": [41.5]}),
+    }
+    judged = {by: tables.verdict_on(tables.Claim("simclr", "random weights", by=by), rows)[-1] for by in (-1, -0.4)}
+    assert judged == {-1: "holds", -0.4: "**does not hold**"}
+    less = tables.Claim("simclr", "random weights", less=True)
+    assert tables.verdict_on(less, rows)[-1] == "holds"
+    assert tables.verdict_on(tables.Claim("simclr", "byol"), rows)[-1] == "not measured"

@@ -1,4 +1,4 @@
-"""Writes the README's tables: the methods from their files, the evidence from the records beside this file.
+"""Writes what the records beside this file show: README.md (methods, and a row for each) and docs/evidence.md (all studies).
 
 python benchmarks/evidence/tables.py
 """
@@ -8,12 +8,18 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from unlabel import catalogue
+from studies import STUDIES, Claim
+
+from unlabel import catalogue, methods
+from unlabel.reporting.leaderboard import COLUMNS, Row
+from unlabel.reporting.leaderboard import markdown as leaderboard
 from unlabel.reporting.words import spread
 
 HERE = Path(__file__).parent
-README = HERE.parents[1] / "README.md"
+README, DOCS = HERE.parents[1] / "README.md", HERE.parents[1] / "docs" / "evidence.md"
 MARK, END = "<!-- {}: written by benchmarks/evidence/tables.py -->", "<!-- /{} -->"
+SHORT = ("joint-embedding", "texts", "grounding", "pretext", "masked")
+"""Studies whose entries stand in the README, a row for each method."""
 
 
 def markdown(head: list[str], rows: list[list[str]]) -> str:
@@ -21,71 +27,91 @@ def markdown(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows])
 
 
-def _begin(record: dict[str, Any]) -> list[str]:
-    """The first cells of a row: which method, how long, how many seeds."""
-    seeds = record["seeds"]
-    epochs = statistics.mean(seed["epochs"] for seed in seeds)
-    length = f"{record['options']['budget']} ({epochs:.1f} epochs)"
-    return [catalogue.entry(record["method"]).title, length, str(len(seeds))]
+def rows_of(record: dict[str, Any]) -> dict[str, Row]:
+    """Entries and controls of a record by name."""
+    return {row["name"]: Row(**row) for row in record["rows"]}
 
 
-def representation(records: list[dict[str, Any]]) -> str:
-    """Accuracy of frozen features beside the controls."""
-    head = ["method", "training", "seeds", "backbone", "kNN", "linear", "random weights: kNN", "linear",
-            "raw pixels: kNN", "linear"]  # fmt: skip
-    rows = []
-    for record in records:
-        cells = []
-        for who in ("run", "random", "pixels"):
-            cells.append(spread([seed["knn"][who] for seed in record["seeds"]]))
-            cells.append(spread([seed["linear"][who]["top1"] for seed in record["seeds"]]))
-        rows.append([*_begin(record), record["backbone"]["name"], *cells])
-    return markdown(head, rows)
+def control_of(rows: dict[str, Row], entry: str, name: str) -> Row | None:
+    """The control that an entry is to beat; "random weights" are those of its own backbone."""
+    if name in rows:
+        return rows[name]
+    backbone = (rows[entry].setup.get("backbone") or {}).get("name") or f"the network of {entry.split()[0]}"
+    return rows.get(f"{name}, {backbone}")
 
 
-def translation(records: list[dict[str, Any]]) -> str:
-    """Distance to the target domain and to the hidden partner, beside untouched inputs."""
-    head = ["method", "training", "seeds", "features", "FD", "PSNR, dB", "SSIM", "untouched inputs: FD", "PSNR", "SSIM",
-            "FD of two samples of the target"]  # fmt: skip
-    rows = []
-    for record in records:
-        found = [seed["translation"] for seed in record["seeds"]]
-        cells = []
-        for who in ("translation", "identity"):
-            for name, digits in (("fd", 2), ("psnr", 1), ("ssim", 2)):
-                cells.append(spread([one[who][name] for one in found], digits))
-        floor = spread([one["fd_floor"] for one in found], 2)
-        rows.append([*_begin(record), found[0]["protocol"]["features"], *cells, floor])
-    return markdown(head, rows)
+def representation(records: dict[str, dict[str, Any]]) -> str:
+    """Accuracy of frozen features beside the controls, a row for each method."""
+    head = ["method", "training", "seeds", "backbone", "kNN", "linear", "random weights: kNN", "linear"]
+    found = []
+    for name in SHORT:
+        rows = rows_of(records[name]) if name in records else {}
+        for entry, row in rows.items():
+            if row.control or entry not in methods.available() or not row.mean("knn"):
+                continue
+            random = control_of(rows, entry, "random weights") or Row("")
+            epochs, budget = row.mean("epochs"), records[name]["options"]["budget"]
+            length = budget if epochs is None else f"{budget} ({epochs:.1f} epochs)"
+            data = "" if "cifar10" in records[name]["options"]["data"] else f" on {records[name]['options']['data']}"
+            backbone = (row.setup.get("backbone") or {}).get("name") or "its own"
+            cells = [part.cell(column) for part in (row, random) for column in ("knn", "top1")]
+            begin = [catalogue.entry(entry).title + data, length, str(len(row.numbers["knn"])), backbone]
+            found.append((row.mean("knn"), [*begin, *cells]))
+    return markdown(head, [cells for _, cells in sorted(found, key=lambda one: -(one[0] or 0.0))])
 
 
-def texts(records: list[dict[str, Any]]) -> str:
-    """Images named by their class and found by their text, beside guessing."""
-    head = ["method", "training", "seeds", "zero-shot top-1", "chance", "images by text: recall@1", "@5", "@10",
-            "chance", "texts by image: recall@1", "@5", "@10", "chance"]  # fmt: skip
-    rows = []
-    for record in records:
-        seeds = record["seeds"]
-        cells = [spread([seed["zeroshot"][key] for seed in seeds]) for key in ("top1", "chance1")]
-        for way in ("text_to_image", "image_to_text"):
-            found = [seed["retrieval"][way] for seed in seeds]
-            cells += [spread([one["at"][str(k)] for one in found]) for k in (1, 5, 10)]
-            cells.append(" / ".join(f"{found[0]['chance'][str(k)]:.1f}" for k in (1, 5, 10)))
-        rows.append([*_begin(record), *cells])
-    return markdown(head, rows)
+def short(records: dict[str, dict[str, Any]]) -> str:
+    """What the README shows: a row for each method, and image translation, which is judged by other numbers."""
+    parts = [representation(records)]
+    if "translation" in records:
+        found = records["translation"]
+        parts.append(f"{leaderboard(list(rows_of(found).values()))}\n\n{found['note']}")
+    return "\n\n".join(parts)
 
 
-def evidence(records: list[dict[str, Any]]) -> str:
-    """The tables, as far as there are records."""
-    kinds = (
-        (representation, [r for r in records if r["seeds"][0]["knn"] and "retrieval" not in r["seeds"][0]]),
-        (translation, [r for r in records if r["seeds"][0]["translation"]]),
-        (texts, [r for r in records if "retrieval" in r["seeds"][0]]),
+def verdict_on(claim: Claim, rows: dict[str, Row]) -> list[str]:
+    """A claim as cells: what is claimed, the difference that was seen, and whether it holds."""
+    title = COLUMNS[claim.column].title
+    more = "less" if claim.less else "more"
+    margin = f", by {claim.by:g}" if claim.by > 0 else f", or within {-claim.by:g}" if claim.by < 0 else ""
+    text = f"`{claim.better}` has {more} {title} than {_named(claim.than)}{margin}"
+    better = rows.get(claim.better)
+    than = control_of(rows, claim.better, claim.than) if better else None
+    a, b = (row.numbers.get(claim.column, []) if row else [] for row in (better, than))
+    if not a or not b:
+        return [text, "–", "not measured"]
+    sign = -1 if claim.less else 1
+    seen = statistics.mean(a) - statistics.mean(b)
+    decimals = COLUMNS[claim.column].decimals
+    words = f"{spread(a, decimals)} against {spread(b, decimals)}"
+    return [text, words, "holds" if sign * seen >= claim.by else "**does not hold**"]
+
+
+def _named(row: str) -> str:
+    return f"`{row}`" if row.split()[0] in methods.available() else row
+
+
+def study(name: str, record: dict[str, Any]) -> str:
+    """A study's section: question, table, claims, command."""
+    rows = rows_of(record)
+    claims = markdown(["claim", "measured", ""], [verdict_on(claim, rows) for claim in STUDIES[name].claims])
+    table = leaderboard(list(rows.values()))
+    return f"## {name}\n\n{STUDIES[name].question}\n\n{table}\n\n{record['note']}\n\n{claims}\n"
+
+
+def evidence(records: dict[str, dict[str, Any]]) -> str:
+    """The whole of docs/evidence.md."""
+    begin = (
+        "# Evidence\n\nWritten by `benchmarks/evidence/tables.py` from the records beside it. Every study trains its "
+        "entries alike, with the seeds that are counted, and compares them under one protocol. Controls are in italics. "
+        "These are minutes on two cores, not the hundreds of epochs of the papers: they show that a system learns and "
+        "what it gains at this length, not where it ends.\n\nTo repeat a study:\n\n"
+        "    .venv/bin/python benchmarks/evidence/run.py --cifar10 DIR --facades DIR --only NAME\n"
     )
-    return "\n\n".join(make(some) for make, some in kinds if some) or "No runs are recorded yet."
+    return "\n".join([begin, *(study(name, records[name]) for name in STUDIES if name in records)])
 
 
-def methods() -> str:
+def listed() -> str:
     """All methods, from their files."""
     head = ["name", "method", "family", "year", "paper"]
     return markdown(head, [
@@ -103,10 +129,10 @@ def put(text: str, name: str, content: str) -> str:
 
 
 def write_tables() -> None:
-    """Put both tables into the README, between their marks."""
-    records = [json.loads(path.read_text()) for path in sorted(HERE.glob("*.json"))]
-    text = put(README.read_text(), "methods", methods())
-    README.write_text(put(text, "evidence", evidence(records)))
+    """Write both files anew."""
+    records = {name: json.loads(path.read_text()) for name in STUDIES if (path := HERE / f"{name}.json").exists()}
+    README.write_text(put(put(README.read_text(), "methods", listed()), "evidence", short(records)))
+    DOCS.write_text(evidence(records))
 
 
 if __name__ == "__main__":

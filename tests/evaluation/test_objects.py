@@ -1,6 +1,7 @@
 """The pointing game and swapped backgrounds, on networks that are known to look at the object, or anywhere else."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -178,8 +179,9 @@ def test_everything_at_once_beside_its_controls() -> None:
     spec = backbones.resolve("tiny_resnet", 32)
     network = backbones.build(spec).eval()
     found = evaluate_objects(
-        network, network, Shapes(160), Shapes(80, split="test"), view=evaluation(32), spec=spec, protocol=Protocol()
-    )
+        network, network, Shapes(160), Shapes(80, split="test"), view=evaluation(32),
+        untrained=partial(backbones.build, spec), protocol=Protocol(),
+    )  # fmt: skip
     found = json.loads(json.dumps(found, allow_nan=False))
     assert set(found["pointing"]) == {"run", "random", "centre", "chance", "images"}
     assert set(found["swapped"]["knn"]) == set(found["swapped"]["linear"]) == {"run", "random", "pixels"}
@@ -189,5 +191,5 @@ def test_everything_at_once_beside_its_controls() -> None:
 def test_what_cannot_be_measured_is_none() -> None:
     vit = backbones.build(backbones.resolve("tiny_vit", 32)).eval()
     shapes = Shapes(60)
-    found = evaluate_objects(vit, vit, shapes, shapes, view=evaluation(32), spec=None, protocol=Protocol())
+    found = evaluate_objects(vit, vit, shapes, shapes, view=evaluation(32), untrained=None, protocol=Protocol())
     assert found == {"pointing": None, "swapped": None}

@@ -37,7 +37,8 @@ def bench(
     seeds    one run of every entry for each
     out      folder of the runs and of leaderboard.html, .md and .json, which are written again after every run;
              finished runs are kept and not repeated, one that was cut off goes on
-    options  those of `pretrain`, the same for every run; an entry's own come before them
+    options  those of `pretrain`, the same for every run; an entry's own come before them, and a method that brings its
+             own network takes no `backbone`
 
     A run that fails takes its place in the leaderboard with its reason, and the others go on. Lines of remarks.json in
     `out` ({entry: sentence}) are shown beside the entries.
@@ -46,7 +47,7 @@ def bench(
     console = console or Console(stderr=True)
     out = Path(out)
     chosen = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
-    rows = {entry: _own_options(entry) for entry in _expanded(entries)}
+    rows = {entry: _options_of(entry, chosen) for entry in _expanded(entries)}
     _check(rows, chosen, seeds)
     _same_bench(out, chosen)
     places = [(entry, seed, out / _folder_name(entry, seed)) for seed in seeds for entry in rows]
@@ -55,7 +56,7 @@ def bench(
         if not _finished(place):
             console.print(f"{done + 1} of {len(places)}: {entry}, seed {seed}", highlight=False)
             method, own = rows[entry]
-            _train(method, {**chosen, **own, "seed": seed}, place, console)
+            _train(method, {**own, "seed": seed}, place, console)
         by_entry = {e: [p for other, _, p in places[: done + 1] if other == e] for e in rows}
         page = write_leaderboard(out, by_entry)
     console.print(f"{len(places)} runs after {(time.monotonic() - begun) / 60:.0f} min: {page}", highlight=False)
@@ -73,6 +74,15 @@ def _expanded(entries: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def _options_of(entry: str, common: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The method of an entry and all of its options: the common ones, where it has none of its own."""
+    method, own = _own_options(entry)
+    known = method in methods.available()  # else it is refused in a moment, with its nearest name
+    if known and not engine_options.needs_backbone(methods.get(method)):
+        common = {name: value for name, value in common.items() if name != "backbone"}
+    return method, {**common, **own}
+
+
 def _own_options(entry: str) -> tuple[str, dict[str, str]]:
     """ "simclr objective=dcl" -> "simclr", {"objective": "dcl"}."""
     method, *words = shlex.split(entry)
@@ -85,13 +95,13 @@ def _own_options(entry: str) -> tuple[str, dict[str, str]]:
     return method, own
 
 
-def _check(rows: dict[str, tuple[str, dict[str, str]]], chosen: dict[str, Any], seeds: Sequence[int]) -> None:
+def _check(rows: dict[str, tuple[str, dict[str, Any]]], chosen: dict[str, Any], seeds: Sequence[int]) -> None:
     faults = [f"`{name}` is not for a bench: it sets this option itself" for name in _OWN if name in chosen]
     if not seeds or len(set(seeds)) < len(seeds):
         faults.append(f"seeds must be different numbers, at least one, not {', '.join(map(str, seeds)) or 'none'}")
     for entry, (method, own) in rows.items():
         try:
-            engine_options.check(method, {**chosen, **own})
+            engine_options.check(method, own)
         except Faults as several:
             faults += [f"{fault} (entry `{entry}`)" for fault in several.faults]
     if faults:
@@ -109,7 +119,7 @@ def _same_bench(out: Path, chosen: dict[str, Any]) -> None:
                 f"{out} was begun with another {', '.join(different)}, and its runs would not compare: "
                 "choose another --out, or give the options as they were"
             )
-    elif out.exists() and any(out.iterdir()):
+    elif out.exists() and any(path.name != "remarks.json" for path in out.iterdir()):
         raise Fault(f"{out} exists and is no bench: choose another --out")
     else:
         write_json(path, said)

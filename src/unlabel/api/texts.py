@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import overload
 
-import torch
 from rich.console import Console
 from torch import Tensor
 
@@ -20,9 +19,8 @@ from unlabel.errors import Fault
 from unlabel.evaluation.features import Features
 from unlabel.evaluation.image_text import Retrieval, ZeroShot, class_vectors, retrieval, zero_shot
 from unlabel.evaluation.neighbours import neighbours
+from unlabel.evaluation.texts import TEMPLATE, distinct, spoken
 from unlabel.reporting.contact_sheet import neighbours_picture, text_card
-
-TEMPLATES = ("a {}",)
 
 
 def zeroshot(
@@ -30,7 +28,7 @@ def zeroshot(
     *,
     data: str | None = None,
     classes: Sequence[str] | None = None,
-    templates: Sequence[str] = TEMPLATES,
+    templates: Sequence[str] = (TEMPLATE,),
     console: Console | None = None,
 ) -> ZeroShot:
     """How often the nearest class name is the right one, for classes that the run was never taught.
@@ -62,7 +60,7 @@ def _names(source: Source, classes: Sequence[str] | None) -> list[str]:
     if source.classes is None:
         raise Fault(f"{source.name} has no classes: zero-shot accuracy needs labelled images, such as class folders")
     if classes is None:
-        return [name.replace("_", " ") for name in source.classes]
+        return [spoken(name) for name in source.classes]
     if len(classes) != len(source.classes):
         listed = ", ".join(source.classes[:8]) + (", ..." if len(source.classes) > 8 else "")
         raise Fault(
@@ -108,12 +106,12 @@ def retrieve(
     if query is None:
         source = _asked(run, data, captions=True)
         found = _vectors(towers, source, run, console)
-        texts, pairs = _distinct(source, found.index.tolist())
+        texts, pairs = distinct(source, found.index.tolist())
         return retrieval(found.vectors, towers.texts(texts), pairs)
     if pictured:
         pixels = query_pixels(query, run, towers.view)
         source = _asked(run, data, captions=True)
-        texts, _ = _distinct(source, range(len(source)))
+        texts, _ = distinct(source, range(len(source)))
         vector = vector_of(towers.reads.image_vectors, pixels, towers.view)
         return [(texts[i], cosine) for i, cosine in _nearest(vector, towers.texts(texts), k)]
     source = _asked(run, data, captions=False)
@@ -141,17 +139,6 @@ def _vectors(towers: Towers, source: Source, run: str | Path, console: Console |
     if not len(found):
         raise source.hopeless()
     return found
-
-
-def _distinct(source: Source, images: Sequence[int]) -> tuple[list[str], Tensor]:
-    """The different captions of some images, and [p, 2] which image (by its place among them) has which."""
-    number: dict[str, int] = {}
-    pairs = [
-        (row, number.setdefault(text, len(number)))
-        for row, i in enumerate(images)
-        for text in dict.fromkeys(source.captions(i))
-    ]
-    return list(number), torch.tensor(pairs, dtype=torch.int64).reshape(-1, 2)
 
 
 def _nearest(vector: Tensor, vectors: Tensor, k: int) -> list[tuple[int, float]]:

@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 def zeroshot(run: str, data: str | None, classes: str | None, templates: tuple[str, ...]) -> None:
     """Classify images by the names of their classes alone."""
     from unlabel import api
-    from unlabel.api.texts import TEMPLATES
+    from unlabel.evaluation.texts import TEMPLATE
 
     names = None if classes is None else _lines(classes) or [name.strip() for name in classes.split(",")]
     chosen = [line for text in templates for line in _lines(text) or [text]]
-    found = api.zeroshot(run, data=data, classes=names, templates=chosen or TEMPLATES, console=LOG)
+    found = api.zeroshot(run, data=data, classes=names, templates=chosen or (TEMPLATE,), console=LOG)
     table = Table("accuracy, %", "this run", "chance")
     table.add_row("zero-shot top-1", f"{found.top1:.1f}", f"{found.chance1:.1f}")
     if found.top5 is not None:

@@ -3,7 +3,7 @@
 spread       feature_std, mean_cosine: do different images get different embeddings?
 spectrum     singular_values, covariance_spectrum, effective_rank, dimensions_for, directions_above: how many directions
              are used?
-hypersphere  alignment, uniformity: do views agree, do images fill the sphere?
+hypersphere  alignment, uniformity, tolerance: do views agree, do images fill the sphere, do classes stay close?
 measure      all of them at once
 verdict      what the numbers of a run amount to
 classifier   what the accuracy of a classifier amounts to
@@ -11,7 +11,7 @@ classifier   what the accuracy of a classifier amounts to
 
 from unlabel.diagnostics.classifier import judge_classifier
 from unlabel.diagnostics.evidence import PROJECTION
-from unlabel.diagnostics.hypersphere import alignment, uniformity
+from unlabel.diagnostics.hypersphere import alignment, tolerance, uniformity
 from unlabel.diagnostics.measure import measure
 from unlabel.diagnostics.spectrum import (
     covariance_spectrum,
@@ -40,6 +40,7 @@ __all__ = [
     "measure",
     "rank_of",
     "singular_values",
+    "tolerance",
     "uniformity",
     "verdict",
 ]

@@ -20,12 +20,14 @@ from unlabel.engine.job import Job, build_method, recipe
 from unlabel.engine.keep import evaluation_view, kept_spec
 from unlabel.engine.machine import peak_memory_mb
 from unlabel.engine.sources import Sources
+from unlabel.engine.towers import Towers
 from unlabel.evaluation.evaluate import Progress, evaluate
 from unlabel.evaluation.features import Features, extract
 from unlabel.evaluation.objects import evaluate_objects
-from unlabel.evaluation.protocol import Protocol
+from unlabel.evaluation.protocol import Protocol, balanced
+from unlabel.evaluation.texts import evaluate_texts
 from unlabel.evaluation.translation import evaluate_translation
-from unlabel.methods import Classifies, Method, Translates
+from unlabel.methods import Classifies, Method, Reads, Translates
 from unlabel.nn import backbones
 from unlabel.views import Batch
 
@@ -87,8 +89,15 @@ def assess(
     )
     if sources.queries.masked and (job.run.saliency is not None or recipe(job, method).looks_at_objects):
         result["objects"] = evaluate_objects(
-            method.embed, method.kept, sources.memory, sources.queries, view=view, spec=job.backbone, device=device,
+            method.embed, method.kept, sources.memory, sources.queries, view=view, untrained=_untrained(job, method),
+            device=device,
             protocol=protocol,
+        )  # fmt: skip
+    if isinstance(method, Reads) and sources.tokenise is not None:
+        queries = sources.queries
+        result["texts"] = evaluate_texts(
+            method.image_vectors, Towers(method, sources.tokenise, view, device).texts, queries, view=view,
+            indices=balanced(queries.labels, protocol.queries, protocol.seed), device=device,
         )  # fmt: skip
     features = _shown(method, sources.queries, view, device)
     write_embeddings(folder.embeddings, features, sources.queries)

@@ -8,6 +8,7 @@ from unlabel.data.open import Split, has_test_split, open_source
 from unlabel.data.saliency import WithMasks
 from unlabel.data.source import Cached, Source, Subset, Unreadable
 from unlabel.data.tokens import Tokeniser
+from unlabel.engine.kinds import kind_of
 from unlabel.engine.run import Run
 from unlabel.errors import Fault
 
@@ -103,8 +104,14 @@ def _opened(run: Run) -> Sources:
 
 
 def _open(run: Run, split: Split = "train") -> Source:
-    """The data of a run, with the masks of its objects where these are given."""
-    source = open_source(run.data, split=split)
+    """The data of a run, with captions where its method reads and masks of objects where these are given."""
+    reads = kind_of(run.method).captions
+    try:
+        source = open_source(run.data, split=split, captions=reads)
+    except Fault:
+        if split == "train" or not reads:
+            raise
+        source = open_source(run.data, split=split)  # for being asked about labels are enough
     if run.saliency is None:
         return source
     found = WithMasks(source, run.saliency, run.data)

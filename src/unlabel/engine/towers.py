@@ -30,18 +30,22 @@ TEXTS = 256  # that the text network sees at once
 class Towers:
     """The networks of a finished run that reads, in evaluation mode.
 
-    reads: images and tokens to vectors; tokenise: texts to tokens; view: how images are shown to it.
+    reads: images and tokens to vectors; tokenise: texts to tokens; view: how images are shown to it;
+    device: where they are.
     """
 
     reads: Reads
     tokenise: Tokeniser
     view: View
+    device: torch.device | str = "cpu"
 
     def texts(self, texts: list[str]) -> Tensor:
         """A vector for each text, [n, D]; at least one text."""
         with torch.inference_mode():
             parts = [texts[i : i + TEXTS] for i in range(0, len(texts), TEXTS)]
-            return torch.cat([self.reads.text_vectors(self.tokenise(part)).float() for part in parts])
+            return torch.cat(
+                [self.reads.text_vectors(self.tokenise(part).to(self.device)).float().cpu() for part in parts]
+            )
 
 
 def with_tokeniser(job: Job, sources: Sources, folder: RunFolder) -> Sources:

@@ -1,5 +1,6 @@
 """One evaluation: every number beside its controls, under one protocol, in the form of evaluation.json."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -9,7 +10,7 @@ import torch
 from torch import nn
 
 from unlabel.data.source import Source
-from unlabel.diagnostics import measure, singular_values
+from unlabel.diagnostics import measure, singular_values, tolerance
 from unlabel.errors import Fault
 from unlabel.evaluation.controls import SETTLED_ON, pixels, random_weights, settle
 from unlabel.evaluation.factors import chance, factor_scores, kind, word
@@ -53,6 +54,7 @@ def evaluate(
     Returns plain values for JSON: {"protocol", "classes", "knn": {"run", "random", "pixels"} in %, "linear": {the same
     three: {"top1", "top5"} in %}, "factors": {name: {the same three, "kind", "chance", "word"}}, "spectrum",
     "effective_rank", "dimensions" (D), "dimensions_99", "images", "std", "mean_cosine", "uniformity", "alignment",
+    "tolerance" (None without two labelled images of a class),
     "untrained": {the same shape of the random weights}, "projection": {the same shape and "spectrum" of what the
     loss compared; None where that is the representation}, "non_finite" (embeddings), "skipped" (images), "translation":
     None}. The shape of the embeddings is that of the queries. Accuracies are None without labels of two classes,
@@ -114,6 +116,7 @@ def evaluate(
         "mean_cosine": None,
         "uniformity": None,
         "alignment": None,
+        "tolerance": None,
         "untrained": None,
         "projection": None,
         "non_finite": broken,
@@ -133,6 +136,8 @@ def evaluate(
         if project is not None:
             result["projection"] = _projection(projected(project, run.vectors, device))
     if labelled:
+        tolerant = tolerance(run.vectors, run.labels)
+        result["tolerance"] = tolerant if math.isfinite(tolerant) else None
         result |= _accuracies(queries, memory, protocol, device, tell)
     if factored:
         result["factors"] = _factors(train_source, test_source, queries, memory, protocol, device, tell)

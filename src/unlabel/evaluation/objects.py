@@ -7,7 +7,7 @@ Swapped backgrounds: how many queries are still recognised when their objects st
 The memory is as it was.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -20,12 +20,11 @@ from torch import Tensor, nn
 from unlabel.data.backgrounds import Backgrounds
 from unlabel.data.source import Source, Unreadable, digest
 from unlabel.errors import Fault
-from unlabel.evaluation.controls import SETTLED_ON, pixels, random_backbone, settle
+from unlabel.evaluation.controls import SETTLED_ON, pixels, random_weights, settle
 from unlabel.evaluation.features import Embed, extract_all
 from unlabel.evaluation.knn import knn_accuracy
 from unlabel.evaluation.linear import linear_probe
 from unlabel.evaluation.protocol import Protocol, balanced
-from unlabel.nn.backbones import Spec
 from unlabel.nn.maps import convolutional, grad_cam, last_maps, normalised
 from unlabel.views import Background, View, render_batch, render_saliency, sample
 from unlabel.views.saliency import fitted
@@ -176,7 +175,7 @@ def evaluate_objects(
     queries: Source,
     *,
     view: View,
-    spec: Spec | None,
+    untrained: Callable[[], nn.Module] | None,
     device: torch.device | str = "cpu",
     protocol: Protocol,
 ) -> dict[str, Any]:
@@ -184,14 +183,14 @@ def evaluate_objects(
 
     embed, network  what is evaluated; the network whose maps are looked at, in evaluation mode on `device`
     memory, queries as for `evaluate`; queries know their objects
-    spec            of the control with random weights; None leaves it out
+    untrained       makes the control, the same network with random weights; None leaves it out
 
     Returns {"pointing": see `pointing_game`, None for networks without maps, "swapped": see `swapped_backgrounds`, None
     without labels of two classes or queries of their own}.
     """
     networks = {"run": network}
-    if spec is not None:
-        control = random_backbone(spec, protocol.seed).to(device)
+    if untrained is not None:
+        control = random_weights(untrained, protocol.seed).to(device)
         some = np.arange(len(memory))[balanced(memory.labels, SETTLED_ON, protocol.seed)]
         settle(control, memory, view, indices=some, device=device)
         networks["random"] = control

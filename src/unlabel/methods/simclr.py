@@ -70,7 +70,7 @@ class SimCLR(Method):
     year = 2020
     view_range = (2, 64)
     limits: ClassVar = {
-        "temperature": (1e-3, 100.0), "projector_layers": (1, 8), "tau_plus": (0.0, 0.99), "sigma": (1e-3, 1e6),
+        "temperature": (1e-3, 100.0), "projector_layers": (0, 8), "tau_plus": (0.0, 0.99), "sigma": (1e-3, 1e6),
         "alpha": (1e-4, 16.0), "t": (1e-3, 100.0),
     }  # fmt: skip
     plan = Plan(optimiser="lars", lr=0.3, weight_decay=1e-6, warmup=0.1, batch_size=4096, epochs=100)

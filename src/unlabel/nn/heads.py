@@ -24,13 +24,15 @@ def mlp(
 ) -> nn.Sequential:
     """[B, inputs] -> [B, outputs] through `layers` linear layers; between two of them norm, then activation.
 
-    layers              1 is a single linear map
+    layers              1 is a single linear map; 0 is nothing: [B, inputs] -> [B, inputs]
     norm, bias          of all layers but the last
     last_norm, last_bias of the last, which has no activation
 
     Every projector and predictor is one of these. The defaults are SimCLR's projector as its authors' code
     has it (no bias before a batch norm, the last batch norm without offset); other methods say what differs.
     """
+    if layers == 0:
+        return nn.Sequential()
     widths = [inputs, *[hidden] * (layers - 1), outputs]
     parts: list[nn.Module] = []
     for i in range(layers - 1):

@@ -146,6 +146,7 @@ def tiles(run: RunFiles) -> list[Tile]:
     if "run" in right:
         bars = [(WHO[who], percent(p), max(0.0, min(p, 100.0)), ROLES[who]) for who, p in right.items()]
         made.append(Tile("Classified right, top-1", percent(right["run"]), _spread(evaluation, right["run"]), bars))
+    made += _of_texts(_dict(evaluation.get("texts")))
     rank, dimensions = finite(evaluation.get("effective_rank")), finite(evaluation.get("dimensions"))
     if rank is None and run.monitors:
         rank = finite(run.monitors[-1].get("effective_rank"))
@@ -175,6 +176,18 @@ def tiles(run: RunFiles) -> list[Tile]:
         made.append(
             Tile("Training time", duration(cost["seconds"]), f"{number(round(speed))} images/s" if speed else "", [])
         )
+    return made
+
+
+def _of_texts(found: dict[str, Any]) -> list[Tile]:
+    """What a method that reads knows, beside guessing."""
+    named, searched = _dict(found.get("zeroshot")), _dict(_dict(found.get("retrieval")).get("text_to_image"))
+    made = []
+    if finite(named.get("top1")) is not None:
+        made.append(Tile("Zero-shot, top-1", percent(named["top1"]), f"guessing: {percent(named['chance1'])}", []))
+    if finite(first := _dict(searched.get("at")).get("1")) is not None:
+        guessing = f"of {searched['queries']:,}; guessing: {percent(searched['chance']['1'])}"
+        made.append(Tile("Image found first by its text", percent(first), guessing, []))
     return made
 
 
