@@ -3,6 +3,7 @@ must come out. {cifar10} and {facades} stand for folders that the user names.
 """
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from unlabel import methods
 
@@ -92,7 +93,7 @@ STUDIES = {
         "How does the temperature trade uniformity for tolerance?",
         tuple(f"simclr temperature={t}" for t in TEMPERATURES), on_cifar10(2),
         tuple(Claim(f"simclr temperature={high}", f"simclr temperature={low}", column)
-              for low, high in zip(TEMPERATURES, TEMPERATURES[1:], strict=False)
+              for low, high in pairwise(TEMPERATURES)
               for column in ("tolerance", "uniformity")),
     ),
     "projector": Study(

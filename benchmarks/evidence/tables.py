@@ -1,4 +1,4 @@
-"""Writes what the records beside this file show: README.md (methods, and a row for each) and docs/evidence.md (all studies).
+"""Writes what the records beside this file show: README.md has a row for each method, docs/evidence.md all studies.
 
 python benchmarks/evidence/tables.py
 """
@@ -17,6 +17,7 @@ from unlabel.reporting.words import spread
 
 HERE = Path(__file__).parent
 README, DOCS = HERE.parents[1] / "README.md", HERE.parents[1] / "docs" / "evidence.md"
+STAGES = HERE / "stages.json"
 MARK, END = "<!-- {}: written by benchmarks/evidence/tables.py -->", "<!-- /{} -->"
 SHORT = ("joint-embedding", "texts", "grounding", "pretext", "masked")
 """Studies whose entries stand in the README, a row for each method."""
@@ -84,7 +85,11 @@ def verdict_on(claim: Claim, rows: dict[str, Row]) -> list[str]:
     seen = statistics.mean(a) - statistics.mean(b)
     decimals = COLUMNS[claim.column].decimals
     words = f"{spread(a, decimals)} against {spread(b, decimals)}"
-    return [text, words, "holds" if sign * seen >= claim.by else "**does not hold**"]
+    return [text, words, _holds(sign * seen >= claim.by)]
+
+
+def _holds(true: bool) -> str:
+    return "holds" if true else "**does not hold**"
 
 
 def _named(row: str) -> str:
@@ -99,16 +104,56 @@ def study(name: str, record: dict[str, Any]) -> str:
     return f"## {name}\n\n{STUDIES[name].question}\n\n{table}\n\n{record['note']}\n\n{claims}\n"
 
 
+def stages(record: dict[str, Any]) -> str:
+    """The section on SimCLR v2's stages."""
+
+    def top1(stage: str, who: str) -> list[float]:
+        return [seed[stage][who]["top1"] for seed in record["seeds"]]
+
+    rows = [
+        [what, str(len(record["seeds"])), spread(top1(*of))]
+        for what, of in (
+            ("fine-tuned from the first layer of the head", ("finetune", "run")),
+            ("the same from random weights", ("finetune", "scratch")),
+            ("student of the fine-tuned network, all images, no further labels", ("distil", "run")),
+            ("the student's network from random weights with those labels", ("distil", "scratch")),
+        )
+    ]
+    tuned, scratch, student = (
+        statistics.mean(top1(*of)) for of in (("finetune", "run"), ("finetune", "scratch"), ("distil", "run"))
+    )
+    claims = [
+        ["fine-tuned is better than from random weights", f"{tuned - scratch:+.1f}", _holds(tuned > scratch)],
+        [
+            "the student is as good as its teacher, or within 0.5",
+            f"{student - tuned:+.1f}",
+            _holds(student >= tuned - 0.5),
+        ],
+    ]
+    options = "; ".join(
+        f"{name}: {' '.join(f'{k}={v}' for k, v in of.items())}" for name, of in record["options"].items()
+    )
+    return (
+        "## stages\n\nDo a tenth of the labels suffice after pre-training (SimCLR v2)?\n\n"
+        f"{markdown(['CIFAR-10, a tenth of the labels', 'seeds', 'top-1'], rows)}\n\n{options}. "
+        "`benchmarks/evidence/stages.py` repeats it.\n\n"
+        f"{markdown(['claim', 'measured', ''], claims)}\n"
+    )
+
+
 def evidence(records: dict[str, dict[str, Any]]) -> str:
     """The whole of docs/evidence.md."""
     begin = (
         "# Evidence\n\nWritten by `benchmarks/evidence/tables.py` from the records beside it. Every study trains its "
-        "entries alike, with the seeds that are counted, and compares them under one protocol. Controls are in italics. "
+        "entries alike, with as many seeds as are said, and compares them under one protocol. Controls are in italics. "
         "These are minutes on two cores, not the hundreds of epochs of the papers: they show that a system learns and "
         "what it gains at this length, not where it ends.\n\nTo repeat a study:\n\n"
         "    .venv/bin/python benchmarks/evidence/run.py --cifar10 DIR --facades DIR --only NAME\n"
     )
-    return "\n".join([begin, *(study(name, records[name]) for name in STUDIES if name in records)])
+    sections = [study(name, records[name]) for name in STUDIES if name in records]
+    if STAGES.exists():
+        sections.append(stages(json.loads(STAGES.read_text())))
+    return "\n".join([begin, *sections])
 
 
 def listed() -> str:

@@ -8,7 +8,7 @@ import pytest
 import unlabel
 from unlabel.api import benching
 from unlabel.errors import Fault, Faults
-from unlabel.reporting.leaderboard import Row
+from unlabel.reporting.leaderboard import Row, markdown, write_leaderboard
 
 OPTIONS = {"data": "shapes:96", "size": 16, "epochs": 1, "batch_size": 32, "monitors": 0}
 
@@ -46,6 +46,7 @@ def test_controls_come_first_and_entries_by_knn(done: Path) -> None:
     assert means == sorted(means, reverse=True)
     lines = (done / "leaderboard.md").read_text().splitlines()
     assert lines[2].startswith("| *raw pixels*") and "±" in lines[4]
+    assert "tolerance" in lines[0] and "FD" not in lines[0]  # columns that nobody has numbers for are left out
     assert "leaderboard" in (done / "leaderboard.html").read_text()
 
 
@@ -79,6 +80,9 @@ def test_an_entry_is_a_method_a_method_with_options_or_a_family() -> None:
     assert benching._own_options("simclr --projector-dim=8 objective=dcl") == (
         "simclr", {"projector_dim": "8", "objective": "dcl"},
     )  # fmt: skip
+    given = {"backbone": "tiny_resnet", "epochs": 3}
+    assert benching._options_of("simclr epochs=2", given) == ("simclr", {"backbone": "tiny_resnet", "epochs": "2"})
+    assert benching._options_of("amdim", given) == ("amdim", {"epochs": 3})  # it brings its own network
     with pytest.raises(Fault, match="name=value"):
         benching._own_options("simclr dcl")
     with pytest.raises(Fault, match="no entries"):
@@ -99,3 +103,33 @@ def test_cells_are_mean_and_deviation() -> None:
     row.add(knn=40.0, alignment=None)
     row.add(knn=42.0, alignment=float("nan"))
     assert row.cell("knn") == "41.0 ± 1.4" and row.cell("alignment") == "–"
+
+
+def stored(place: Path, evaluation: dict) -> Path:
+    place.mkdir()
+    run = {"run": {"method": "x", "budget": "1m", "data": "d"}, "backbone": None, "finished": True, "cost": {"seconds": 60},
+           "updates": 30, "updates_per_epoch": 20, "machine": {"processor": "p", "cores": 2}, "versions": {"torch": "t"}}  # fmt: skip
+    (place / "run.json").write_text(json.dumps(run))
+    (place / "evaluation.json").write_text(json.dumps(evaluation))
+    return place
+
+
+def test_translations_are_compared_by_their_distance_and_readers_with_guessing(tmp_path: Path) -> None:
+    def translated(fd: float) -> dict:
+        rows = {
+            "translation": {"fd": fd, "psnr": 12.0, "ssim": 0.1},
+            "identity": {"fd": 100.0, "psnr": 7.0, "ssim": 0.0},
+        }
+        return {"translation": {**rows, "protocol": {}}}
+
+    far, near = (stored(tmp_path / str(fd), translated(fd)) for fd in (80, 60))
+    names = {"zeroshot": {"top1": 30.0, "chance1": 10.0}}
+    reads = stored(tmp_path / "reads", {"texts": names, "protocol": {}})
+    write_leaderboard(tmp_path, {"far": [far], "near": [near], "reads": [reads]})
+    board = json.loads((tmp_path / "leaderboard.json").read_text())
+    rows = {row["name"]: Row(**row) for row in board["rows"]}
+    assert [name for name in rows if name in ("far", "near")] == ["near", "far"]
+    assert rows["untouched inputs"].control and rows["untouched inputs"].mean("fd") == 100
+    assert rows["guessing"].mean("zeroshot") == 10 and rows["reads"].mean("zeroshot") == 30
+    assert rows["near"].mean("epochs") == 1.5 and rows["near"].mean("minutes") == 1
+    assert "| near | 1 | – | 60.00 |" in markdown(list(rows.values()))

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from unlabel.diagnostics import alignment, uniformity
+from unlabel.diagnostics import alignment, tolerance, uniformity
 
 
 def test_alignment_by_hand():
@@ -62,3 +62,21 @@ def test_against_lightly():
 def test_one_row_has_no_pairs():
     with pytest.raises(ValueError, match="two embeddings"):
         uniformity(torch.randn(1, 3))
+
+
+def test_tolerance_by_the_slow_formula():
+    x, labels = torch.randn(30, 5, dtype=torch.float64), torch.arange(30) % 4 - 1  # a class is unknown
+    z = F.normalize(x[labels >= 0], dim=1)
+    known = labels[labels >= 0]
+    cosines = z @ z.T
+    pairs = ~torch.eye(len(z), dtype=torch.bool)
+    alike = (known[:, None] == known) & pairs
+    assert tolerance(3 * x, labels) == pytest.approx(float(cosines[alike].mean()), abs=1e-12)
+    assert tolerance(x, labels, joint=True) == pytest.approx(float((cosines * alike)[pairs].mean()), abs=1e-12)
+
+
+def test_tolerance_of_classes_that_are_points_is_one_and_pairless_ones_have_none():
+    x, labels = torch.eye(3).repeat_interleave(4, dim=0), torch.arange(3).repeat_interleave(4)
+    assert tolerance(x, labels) == pytest.approx(1)
+    assert tolerance(x, labels, joint=True) == pytest.approx(3 * 12 / (12 * 11))
+    assert math.isnan(tolerance(torch.eye(3), torch.arange(3)))
