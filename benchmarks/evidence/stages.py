@@ -1,4 +1,4 @@
-"""SimCLR v2 in its three stages on CIFAR-10: a tenth of the labels with pre-training and without, and a student of that.
+"""SimCLR v2 in three stages on CIFAR-10: a tenth of the labels, with pre-training and without, and a student of that.
 
     python benchmarks/evidence/stages.py --cifar10 DIR [--seeds 0 1 2] [--runs runs/evidence]
 
