@@ -120,7 +120,7 @@ def test_each_image_has_its_own_region():
     record = sample(LED, indices=np.arange(100), sizes=sizes, regions=regions, **keys)
     alone = sample(LED, indices=np.arange(7, 8), sizes=sizes[7:8], regions=regions[7:8], **keys)
     assert alone[0] == record[7]
-    middle = boxes(record, LED)[:, :2] + boxes(record, LED)[:, 2:] / 2
+    middle = boxes(record)[:, :2] + boxes(record)[:, 2:] / 2
     assert (middle[0::2] < 0.52).all() and (middle[1::2] > 0.48).all()
 
 
@@ -204,7 +204,7 @@ def test_where_no_attempt_succeeds_the_box_is_around_the_object():
 def test_middles_are_drawn_to_the_object():
     mask = np.zeros((64, 64), bool)
     mask[:16, 48:] = True
-    led, plain = (boxes(draw(view, 2000, (64, 64), mask=mask), view) for view in (SALIENT, replace(RANDOM)))
+    led, plain = (boxes(draw(view, 2000, (64, 64), mask=mask)) for view in (SALIENT, replace(RANDOM)))
     middle, usual = (box[:, :2] + box[:, 2:] / 2 for box in (led, plain))
     assert middle[:, 0].mean() < usual[:, 0].mean() - 0.02 and middle[:, 1].mean() > usual[:, 1].mean() + 0.02
 

@@ -3,7 +3,6 @@
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from functools import reduce
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -147,7 +146,10 @@ def _entry(name: str, places: list[Path], remark: str | None) -> Row:
 
 def _at(found: dict[str, Any], path: str) -> Any:
     """What is at "a.b.c" of nested dictionaries; None where there is nothing."""
-    return reduce(lambda part, name: part.get(name) if isinstance(part, dict) else None, path.split("."), found)
+    part: Any = found
+    for name in path.split("."):
+        part = part.get(name) if isinstance(part, dict) else None
+    return part
 
 
 def _last_words(place: Path) -> str:

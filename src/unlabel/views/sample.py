@@ -156,7 +156,7 @@ def _cell(view: View, u: np.ndarray, shared: np.ndarray, size: np.ndarray) -> Bo
 
 def _anywhere(view: View, u: np.ndarray, size: np.ndarray, regions: np.ndarray | None = None) -> Box:
     """A random box of the image, or of its region."""
-    return random_box(view, u[:, _AREA], u[:, _RATIO], u[:, _ROW], u[:, _COLUMN], *size.T, regions)
+    return random_box(view, u[:, _AREA], u[:, _RATIO], u[:, _ROW], u[:, _COLUMN], size[:, 0], size[:, 1], regions)
 
 
 def _part(side: np.ndarray, k: int, cells: int, share: float, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
