@@ -1,6 +1,7 @@
 """A pack: many pictures in one file that is mapped into memory; made once, read many times.
 
-It is an Arrow IPC stream, which any Arrow reader opens: a schema, batches of rows, an end mark.
+It is an Arrow IPC stream, which any Arrow reader opens: a schema, batches of rows, an end mark. Behind that, where no
+reader looks, is a seal: the places and CRC-32s of what Arrow parses, for it may crash on what was altered.
 
     image          bytes of a JPEG, or of uint8 [height, width, channels]
     height, width  of the picture in the pack
@@ -8,12 +9,14 @@ It is an Arrow IPC stream, which any Arrow reader opens: a schema, batches of ro
     index          its position in what was packed
     check          CRC-32 of the row, begun with the check of the row before: a row that is altered, lost or moved shows
 
-Rows are only ever appended. Packing that was cut off goes on behind the last whole batch, and until the end mark is
-written nobody takes the file for a whole pack. The schema's metadata says what was packed and how, as JSON.
+Rows are only ever appended. Packing that was cut off goes on behind the last whole batch, and until it is sealed nobody
+takes the file for a whole pack. The schema's metadata says what was packed and how, as JSON.
 """
 
 import json
 import os
+import re
+import struct
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
@@ -36,8 +39,12 @@ from unlabel.errors import Fault
 
 SUFFIX = ".pack"
 BATCH = 256  # rows; what is lost at most when packing is cut off
-_VERSION = 2
-_END = b"\xff\xff\xff\xff\0\0\0\0"
+_VERSION = 3
+_BEGIN = b"\xff\xff\xff\xff"  # of every message, before the length of its metadata
+_END = _BEGIN + b"\0\0\0\0"
+_ENTRY = np.dtype([("start", "<u8"), ("length", "<u4"), ("crc", "<u4")])
+_SEAL = struct.Struct("<II8s")  # number and CRC of the entries before it, and a mark
+_MARK = b"unlabel\n"
 _KEY = b"unlabel.pack"
 _COLUMNS = [
     ("image", pa.large_binary()), ("height", pa.int32()), ("width", pa.int32()), ("path", pa.string()),
@@ -86,18 +93,21 @@ def write_pack(
     with open(file, "r+b") as stream, ThreadPoolExecutor(threads or cores()) as pool:
         stream.seek(begun.end)
         stream.truncate()
-        check, done = begun.check, begun.next
+        check, done, starts = begun.check, begun.next, [0, *begun.starts]
         while done < total:
             part = range(done, min(done + BATCH, total))
             rows = [row for row in pool.map(lambda i: _row(source, i, size, quality), part) if row is not None]
             for row in rows:
                 check = row["check"] = _check(row, check)
             if rows:
+                starts.append(stream.tell())
                 stream.write(pa.RecordBatch.from_pylist(rows, schema=schema).serialize())
                 stream.flush()
             done = part.stop
             progress(done, total)
         stream.write(_END)
+        stream.flush()
+        stream.write(_seal(Path(file), starts))
         stream.flush()
         os.fsync(stream.fileno())
     pack = Pack(file)
@@ -106,11 +116,12 @@ def write_pack(
 
 @dataclass(frozen=True)
 class _Begun:
-    """Where to go on: byte behind the last whole batch, check of its last row, next picture."""
+    """Where to go on: byte behind the last whole batch, check of its last row, next picture; where batches begin."""
 
     end: int
     check: int
     next: int
+    starts: list[int]
 
 
 def _begin(file: Path, schema: pa.Schema, facts: dict[str, Any]) -> _Begun:
@@ -118,17 +129,18 @@ def _begin(file: Path, schema: pa.Schema, facts: dict[str, Any]) -> _Begun:
         file.parent.mkdir(parents=True, exist_ok=True)
         head = schema.serialize().to_pybytes()
         file.write_bytes(head)
-        return _Begun(len(head), 0, 0)
-    found, whole = _facts(file), _whole(file)
+        return _Begun(len(head), 0, 0, [])
+    found = _facts(file)
     if found != facts:
         differ = ", ".join(name for name in facts if found.get(name) != facts[name])
         raise Fault(f"{file} was packed with other options or pictures ({differ}): give another name with -o")
-    if whole:
+    if _entries(file) is not None:
         raise Fault(f"{file} is a whole pack already: give another name with -o, or remove it")
-    end, check, following = _head_length(file), 0, 0
+    end, check, following, starts = _head_length(file), 0, 0, []
     for batch, position in _batches(file):
+        starts.append(end)
         end, check, following = position, batch["check"][-1].as_py(), batch["index"][-1].as_py() + 1
-    return _Begun(end, check, following)
+    return _Begun(end, check, following, starts)
 
 
 def _row(source: Source, i: int, size: int, quality: int | None) -> dict[str, Any] | None:
@@ -167,11 +179,13 @@ class Pack(Source):
     def __init__(self, file: str | Path) -> None:
         self.file = Path(file)
         self.facts = _facts(self.file)
-        if not _whole(self.file):
+        entries = _entries(self.file)
+        if entries is None:
             raise Fault(f"{file} is not complete: run the `unlabel pack` that began it once more, and it goes on")
-        found = list(_batches(self.file))
-        batches = [batch for batch, _ in found]
-        if found and found[-1][1] + len(_END) != self.file.stat().st_size:
+        if not np.array_equal(_looked_at(self.file, entries["start"]), entries):
+            raise Fault(f"{file} was altered or damaged between its pictures: pack it anew")
+        batches = [batch for batch, _ in _batches(self.file)]
+        if len(batches) != len(entries) - 1:
             raise Fault(f"{file} was altered or damaged behind picture {sum(map(len, batches)):,}: pack it anew")
         if not batches:
             raise Fault(f"{file} is a pack without pictures: none of its source could be read")
@@ -239,24 +253,56 @@ class Pack(Source):
 
 
 def _facts(file: Path) -> dict[str, Any]:
-    """What the pack says of itself."""
+    """What the pack says of itself, read without Arrow: the file may be anything."""
     try:
-        with pa.memory_map(str(file)) as mapped, pa.ipc.open_stream(mapped) as reader:
-            found = json.loads((reader.schema.metadata or {})[_KEY])
-            known = reader.schema.remove_metadata().equals(pa.schema(_COLUMNS))
+        with open(file, "rb") as stream:
+            begin, length = struct.unpack("<4sI", stream.read(8))
+            told = re.search(rb'\{"version".*?\}(?=\0)', stream.read(length) if begin == _BEGIN else b"", re.DOTALL)
+        found = json.loads(told[0]) if told else None
     except FileNotFoundError:
         raise Fault(f"there is no pack {file}: `unlabel pack DIR -o {file}` makes one") from None
-    except (OSError, KeyError, ValueError, pa.ArrowException):
-        raise Fault(f"{file} is not a pack: `unlabel pack DIR -o FILE{SUFFIX}` makes one") from None
-    if not known or not isinstance(found, dict) or found.get("version") != _VERSION:
+    except (OSError, struct.error, ValueError):
+        found = None
+    if found is None:
+        raise Fault(f"{file} is not a pack: `unlabel pack DIR -o FILE{SUFFIX}` makes one")
+    if found.get("version") != _VERSION:
         raise Fault(f"{file} is a pack of another version of unlabel: pack it anew")
+    return dict(found)
+
+
+def _seal(file: Path, starts: list[int]) -> bytes:
+    """What stands behind a whole pack, of the messages that start there."""
+    entries = _looked_at(file, np.array(starts, np.uint64)).tobytes()
+    return entries + _SEAL.pack(len(starts), zlib.crc32(entries), _MARK)
+
+
+def _looked_at(file: Path, starts: np.ndarray) -> np.ndarray:
+    """The entries of messages at these places: how long their metadata is, and its CRC-32."""
+    found = np.zeros(len(starts), _ENTRY)
+    with open(file, "rb") as stream:
+        for entry, start in zip(found, starts, strict=True):
+            stream.seek(int(start))
+            head = stream.read(8)
+            length = int.from_bytes(head[4:], "little")
+            entry["start"], entry["length"] = start, length
+            entry["crc"] = zlib.crc32(stream.read(length), zlib.crc32(head)) if length < 1 << 30 else 0
     return found
 
 
-def _whole(file: Path) -> bool:
+def _entries(file: Path) -> np.ndarray | None:
+    """The entries of the seal; None where there is no sound one."""
+    size = file.stat().st_size
+    if size < _SEAL.size:
+        return None
     with open(file, "rb") as stream:
-        stream.seek(-len(_END), os.SEEK_END)
-        return stream.read() == _END
+        stream.seek(size - _SEAL.size)
+        count, crc, mark = _SEAL.unpack(stream.read())
+        begin = size - _SEAL.size - count * _ENTRY.itemsize
+        if mark != _MARK or count < 1 or begin < 0:
+            return None
+        stream.seek(begin)
+        entries = stream.read(count * _ENTRY.itemsize)
+    return np.frombuffer(entries, _ENTRY) if zlib.crc32(entries) == crc else None
 
 
 def _head_length(file: Path) -> int:
@@ -272,6 +318,7 @@ def _batches(file: Path) -> Iterator[tuple[pa.RecordBatch, int]]:
     while True:
         try:
             batch = reader.read_next_batch()
+            batch.validate(full=True)  # of what is read without a copy, Arrow itself believes every offset
         except (StopIteration, OSError, pa.ArrowException):
             return
         yield batch, mapped.tell()
