@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from unlabel.data.source import Source
+from unlabel.data.tokens import Tokeniser
 from unlabel.diagnostics import verdict
 from unlabel.engine.classified import assess_classifier
 from unlabel.engine.fit import loader
@@ -93,10 +94,10 @@ def assess(
             device=device,
             protocol=protocol,
         )  # fmt: skip
-    if isinstance(method, Reads) and sources.tokenise is not None:
-        queries = sources.queries
+    if isinstance(method, Reads):
+        queries, tokenise = sources.queries, Tokeniser.read(folder.tokeniser)
         result["texts"] = evaluate_texts(
-            method.image_vectors, Towers(method, sources.tokenise, view, device).texts, queries, view=view,
+            method.image_vectors, Towers(method, tokenise, view, device).texts, queries, view=view,
             indices=balanced(queries.labels, protocol.queries, protocol.seed), device=device,
         )  # fmt: skip
     features = _shown(method, sources.queries, view, device)

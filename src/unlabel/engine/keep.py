@@ -11,10 +11,10 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import nn
 
-from unlabel import methods
 from unlabel.engine import checkpoint
 from unlabel.engine.folder import RunFolder, read_json, write_atomically, write_json
 from unlabel.engine.job import Job, build_method, recipe
+from unlabel.engine.kinds import kind_of
 from unlabel.errors import Fault
 from unlabel.methods import Method, Translates
 from unlabel.nn import backbones
@@ -55,7 +55,7 @@ def save_backbone(job: Job, method: Method, folder: RunFolder) -> None:
 def backbone_facts(folder: RunFolder) -> dict[str, Any]:
     """The contents of backbone.json; Fault where there is none."""
     job = Job.from_dict(folder.read())
-    if methods.get(job.run.method).family == "translation":
+    if kind_of(job.run.method).family == "translation":
         raise Fault(
             f"{folder.path} holds a {job.run.method} run, which translates images and has no backbone: "
             "use `unlabel translate`"

@@ -17,6 +17,7 @@ from unlabel.data.tokens import Tokeniser
 from unlabel.engine.folder import RunFolder, read_json, write_atomically, write_json
 from unlabel.engine.job import Job, recipe
 from unlabel.engine.keep import spec_of
+from unlabel.engine.kinds import kind_of
 from unlabel.engine.sources import Sources
 from unlabel.errors import Fault
 from unlabel.methods import Method, Reads
@@ -50,7 +51,7 @@ class Towers:
 
 def with_tokeniser(job: Job, sources: Sources, folder: RunFolder) -> Sources:
     """The sources of a run with its tokeniser, which is learnt from the captions to train on when the run begins."""
-    if not methods.get(job.run.method).captions:
+    if not kind_of(job.run.method).captions:
         return sources
     if not folder.tokeniser.exists():
         made = Tokeniser.learn(
@@ -84,7 +85,7 @@ def load_towers(run: str | Path) -> Towers:
     """
     folder = RunFolder(run)
     job = Job.from_dict(folder.read())
-    if not methods.get(job.run.method).captions:
+    if not kind_of(job.run.method).captions:
         raise Fault(f"{run} holds a {job.run.method} run, which knows no texts: train one that does, such as clip")
     go_on = f"unlabel pretrain --resume {folder.path}"
     facts = read_json(folder.towers_facts, f"{folder.path} has no networks yet: finish the run with `{go_on}`")
