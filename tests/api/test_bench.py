@@ -50,6 +50,18 @@ def test_controls_come_first_and_entries_by_knn(done: Path) -> None:
     assert "leaderboard" in (done / "leaderboard.html").read_text()
 
 
+def test_controls_are_measured_once_for_each_backbone(done: Path) -> None:
+    """Those of the first run are the others', to the last bit; with other images they would be measured anew."""
+    found = [
+        json.loads((done / name / "evaluation.json").read_text()) for name in ("simclr-0", "simclr-objective-dcl-1")
+    ]
+    for key in ("knn", "linear", "factors"):
+        assert found[0][key].keys() == found[1][key].keys()
+    assert {**found[0]["knn"], "run": 0} == {**found[1]["knn"], "run": 0}
+    assert found[0]["untrained"] == found[1]["untrained"] is not None
+    assert found[0]["factors"]["shape"]["pixels"] == found[1]["factors"]["shape"]["pixels"]
+
+
 def test_finished_runs_are_kept_and_remarks_shown(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (done / "remarks.json").write_text(json.dumps({"simclr": "a <b>remark</b>"}))
     monkeypatch.setattr(benching, "_train", lambda *_: pytest.fail("a finished run was repeated"))

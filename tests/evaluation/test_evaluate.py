@@ -44,6 +44,15 @@ def test_everything_is_there_beside_its_controls():
     assert 0 <= found["alignment"] < 1
 
 
+def test_controls_of_an_earlier_evaluation_are_taken_over_where_the_protocol_is_the_same():
+    first = run()
+    marked = {**first, "knn": {**first["knn"], "random": 1.5}, "untrained": {**first["untrained"], "std": 0.5}}
+    again = run(measured=marked)
+    assert again["knn"] == marked["knn"] and again["linear"] == first["linear"] and again["untrained"]["std"] == 0.5
+    other = run(measured=marked, protocol=Protocol(queries=30))
+    assert other["protocol"]["queries"] == 30 and other["knn"]["random"] != 1.5  # measured after all
+
+
 def test_the_shape_is_that_of_the_queries():
     from unlabel.evaluation.features import extract
 

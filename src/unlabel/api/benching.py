@@ -13,12 +13,13 @@ from typing import Any
 from rich.console import Console
 
 from unlabel import methods
+from unlabel.data import open_source
 from unlabel.engine import options as engine_options
 from unlabel.engine.folder import RunFolder, read_json, write_json
 from unlabel.errors import Fault, Faults, Interrupted
 from unlabel.reporting.leaderboard import write_leaderboard
 
-_OWN = ("out", "seed", "resume", "method")
+_OWN = ("out", "seed", "resume", "method", "controls")
 """Options of a single run that a bench sets itself."""
 
 
@@ -56,7 +57,7 @@ def bench(
         if not _finished(place):
             console.print(f"{done + 1} of {len(places)}: {entry}, seed {seed}", highlight=False)
             method, own = rows[entry]
-            _train(method, {**own, "seed": seed}, place, console)
+            _train(method, {**own, "seed": seed, "controls": str(out)}, place, console)
         by_entry = {e: [p for other, _, p in places[: done + 1] if other == e] for e in rows}
         page = write_leaderboard(out, by_entry)
     console.print(f"{len(places)} runs after {(time.monotonic() - begun) / 60:.0f} min: {page}", highlight=False)
@@ -104,6 +105,12 @@ def _check(rows: dict[str, tuple[str, dict[str, Any]]], chosen: dict[str, Any], 
             engine_options.check(method, own)
         except Faults as several:
             faults += [f"{fault} (entry `{entry}`)" for fault in several.faults]
+    for name in ("data", "data_b", "eval_data", "eval_data_b"):  # what is missing would stop every run
+        for spec in dict.fromkeys(own[name] for _, own in rows.values() if own.get(name)):
+            try:
+                open_source(spec)
+            except Fault as fault:
+                faults.append(str(fault))
     if faults:
         raise Faults(list(dict.fromkeys(faults)))
 

@@ -15,6 +15,7 @@ from unlabel.data.source import Source
 from unlabel.data.tokens import Tokeniser
 from unlabel.diagnostics import verdict
 from unlabel.engine.classified import assess_classifier
+from unlabel.engine.controls import measured_controls
 from unlabel.engine.fit import loader
 from unlabel.engine.folder import RunFolder, read_json, write_atomically, write_json
 from unlabel.engine.job import Job, build_method, recipe
@@ -87,6 +88,7 @@ def assess(
         device=device,
         protocol=protocol,
         progress=progress,
+        measured=measured_controls(job.run.controls, folder, kept_spec(job, method)) if job.run.controls else None,
     )
     if sources.queries.masked and (job.run.saliency is not None or recipe(job, method).looks_at_objects):
         result["objects"] = evaluate_objects(

@@ -75,6 +75,9 @@ class Run:
     )
     eval_data_b: str | None = option(None, "images of the second domain to evaluate translation on")
     out: str | None = option(None, "run folder to write; default: runs/METHOD-DATA-N")
+    controls: str | None = option(
+        None, "run folder, or folder of several, on the same data: its controls are taken over, not measured again"
+    )
     recipe: str = option("auto", "starting values: auto, paper, or a name of `unlabel explain METHOD`")
     views: str = option(
         "auto",

@@ -1,7 +1,8 @@
 """One evaluation: every number beside its controls, under one protocol, in the form of evaluation.json."""
 
+import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -39,6 +40,7 @@ def evaluate(
     protocol: Protocol,
     progress: Progress | None = None,
     threads: int | None = None,
+    measured: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Measure a frozen representation and its controls.
 
@@ -50,6 +52,8 @@ def evaluate(
     project        representations [b, D] on `device` -> what the loss compared, [b, d]; None: the same
     protocol       all choices; the counts of images in it are limits
     threads        that decode and render
+    measured       what this function returned for another run of the same network and images: its controls are taken
+                   over where the protocol is the same to the last word
 
     Returns plain values for JSON: {"protocol", "classes", "knn": {"run", "random", "pixels"} in %, "linear": {the same
     three: {"top1", "top5"} in %}, "factors": {name: {the same three, "kind", "chance", "word"}}, "spectrum",
@@ -72,13 +76,13 @@ def evaluate(
     asked = balanced(test_source.labels, protocol.queries, protocol.seed)
 
     embeds: dict[str, Embed] = {"run": embed}
-    if untrained is not None:
+    if untrained is not None and measured is None:
         tell("random weights", 0.0)
         control = random_weights(untrained, protocol.seed).to(device)
         some = remembered[balanced(train_source.labels[remembered], SETTLED_ON, protocol.seed)]
         settle(control, train_source, view, indices=some, device=device, threads=threads)
         embeds["random"] = control
-    if probed:
+    if probed and measured is None:
         embeds["pixels"] = pixels
 
     def look(what: str, source: Source, indices: np.ndarray) -> dict[str, Features]:
@@ -101,8 +105,14 @@ def evaluate(
     broken = sum(int((~torch.isfinite(part["run"].vectors)).any(dim=1).sum()) for part in (queries, memory) if part)
     skipped = len(run.skipped) + (len(memory["run"].skipped) if memory else 0)
 
+    stated = _stated(protocol, view, train_source, test_source, queries, memory, labelled)
+    if measured is not None and (measured["protocol"] != json.loads(json.dumps(stated)) or measured["non_finite"]):
+        return evaluate(
+            embed, train_source, test_source, view=view, untrained=untrained, project=project, device=device,
+            protocol=protocol, progress=progress, threads=threads,
+        )  # fmt: skip
     result: dict[str, Any] = {
-        "protocol": _stated(protocol, view, train_source, test_source, queries, memory, labelled),
+        "protocol": stated,
         "classes": train_source.classes,
         "knn": None,
         "linear": None,
@@ -133,15 +143,24 @@ def evaluate(
         result["spectrum"] = spectrum.tolist()
         if "random" in queries:
             result["untrained"] = _plain(measure(queries["random"].vectors))
+        elif measured is not None:
+            result["untrained"] = measured["untrained"]
         if project is not None:
             result["projection"] = _projection(projected(project, run.vectors, device))
     if labelled:
         tolerant = tolerance(run.vectors, run.labels)
         result["tolerance"] = tolerant if math.isfinite(tolerant) else None
         result |= _accuracies(queries, memory, protocol, device, tell)
+        for name in ("knn", "linear"):
+            result[name] = _with_controls(result[name], measured and measured[name])
     if factored:
-        result["factors"] = _factors(train_source, test_source, queries, memory, protocol, device, tell)
+        result["factors"] = _factors(train_source, test_source, queries, memory, protocol, device, tell, measured)
     return result
+
+
+def _with_controls(own: dict[str, Any] | None, measured: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Numbers of the run, and those of the controls from elsewhere if they were not measured here."""
+    return own if own is None or measured is None else {**measured, **own}
 
 
 def _projection(z: torch.Tensor | None) -> dict[str, Any] | None:
@@ -181,6 +200,7 @@ def _factors(
     protocol: Protocol,
     device: Any,
     tell: Progress,
+    measured: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """Every factor that both sides know, read from the run and its controls."""
     shared = [name for name in train.factors or {} if name in (test.factors or {})]
@@ -194,6 +214,8 @@ def _factors(
     found = {}
     for name in scores["run"]:
         entry: dict[str, Any] = {who: scores[who][name] for who in scores}
+        if measured is not None:
+            entry = {who: measured["factors"][name][who] for who in ("random", "pixels")} | entry
         entry |= {"kind": kind(known[name]), "chance": chance(known[name], truth[name])}
         found[name] = entry | {"word": word(entry)}
     return found
