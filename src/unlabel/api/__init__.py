@@ -6,6 +6,7 @@ from unlabel.api.packing import pack as pack
 from unlabel.api.packing import verify_pack as verify_pack
 from unlabel.api.pretraining import Result as Result
 from unlabel.api.pretraining import pretrain as pretrain
+from unlabel.api.segmenting import segment as segment
 from unlabel.api.teaching import distil as distil
 from unlabel.api.teaching import finetune as finetune
 from unlabel.api.texts import retrieve as retrieve

@@ -1,8 +1,9 @@
-"""Commands for a run folder: evaluate, embed, neighbors, report, export, translate."""
+"""Commands for a run folder: evaluate, segment, embed, neighbors, report, export, translate."""
 
 import click
 
 from unlabel.cli import LOG, OUT, cli, example
+from unlabel.errors import Fault
 
 RUN = click.argument("run", type=click.Path())
 
@@ -56,6 +57,34 @@ def _scores(evaluation: dict) -> None:
     protocol = evaluation["protocol"]
     OUT.print(f"k = {protocol['k']}, temperature {protocol['temperature']}, {protocol['memory']} images remembered, "
               f"{protocol['queries']} asked", highlight=False)  # fmt: skip
+
+
+@cli.command(epilog=example("unlabel segment runs/pixpro-streets-1 --data camvid/ --ignore 11"))
+@RUN
+@click.option("--data", required=True, help="Folder with train and test, each with images and masks.")
+@click.option("--size", metavar="HxW", help="Height and width that images are shown at. Default: the first mask's.")
+@click.option("--ignore", default="255", show_default=True, help="Values of masks that are no class, with commas.")
+@click.option("--epochs", default=15, show_default=True, help="Passes of the linear layer over the training images.")
+def segment(run: str, data: str, size: str | None, ignore: str, epochs: int) -> None:
+    """Tell the class of every pixel by a linear layer on frozen feature maps, beside three controls."""
+    from rich.table import Table
+
+    from unlabel import api
+
+    sides, values = size and size.lower().split("x"), ignore.split(",")
+    if sides and (len(sides) != 2 or not all(side.isdecimal() and int(side) > 0 for side in sides)):
+        raise Fault(f"--size is height and width in pixels, such as 180x240, not {size}")
+    if not all(value.strip().isdecimal() for value in values):
+        raise Fault(f"--ignore is values of masks with commas between, such as 11,255, not {ignore}")
+    if epochs < 1:
+        raise Fault(f"--epochs is at least 1, not {epochs}")
+    shape = (int(sides[0]), int(sides[1])) if sides else None
+    found = api.segment(run, data=data, size=shape, ignore=[int(value) for value in values], epochs=epochs, console=LOG)
+    table = Table("%", "this run", "random weights", "colours", "one class everywhere")
+    for name in ("mIoU", "mAcc", "aAcc"):
+        scores = [found[who][name] for who in ("run", "random", "colours", "constant")]
+        table.add_row(name, *("–" if score is None else f"{score:.2f}" for score in scores))
+    OUT.print(table)
 
 
 @cli.command(epilog=example("unlabel embed runs/simclr-photos-1 --data photos/ -o photos.parquet"))

@@ -36,6 +36,19 @@ def settle(
     Statistics come with training, not with knowledge: an untrained network that still has mean 0 and variance 1
     everywhere is a weaker control than it could be (a CIFAR ResNet-18: 29 % of kNN instead of 31 %).
     """
+
+    def show(look: Callable[[Tensor], None]) -> None:
+        def vectors(x: Tensor) -> Tensor:
+            look(x)
+            return x.new_zeros(len(x), 1)
+
+        extract(vectors, source, view, indices=indices, device=device, threads=threads)
+
+    settle_by(backbone, show)
+
+
+def settle_by(backbone: nn.Module, show: Callable[[Callable[[Tensor], None]], object]) -> None:
+    """The same with images from anywhere: `show` is given what is to look at batches of them, [b, C, H, W] each."""
     norms = [module for module in backbone.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     if not norms:
         return
@@ -45,12 +58,12 @@ def settle(
         norm.momentum = None  # a plain average over batches
         norm.train()
 
-    def look(x: Tensor) -> Tensor:
+    def look(x: Tensor) -> None:
         if len(x) > 1:  # one image at one position has no variance
             backbone(x)
-        return x.new_zeros(len(x), 1)
 
-    extract(look, source, view, indices=indices, device=device, threads=threads)
+    with torch.inference_mode():
+        show(look)
     for norm, momentum in zip(norms, before, strict=True):
         norm.momentum = momentum
         norm.eval()

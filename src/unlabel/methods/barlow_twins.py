@@ -88,10 +88,6 @@ class BarlowTwins(Method):
         invariance, redundancy = cross_correlation(z1, z2)
         return {"invariance": self.invariance_weight * invariance, "redundancy": self.redundancy_weight * redundancy}
 
-    def project(self, h: Tensor) -> Tensor:
-        """The embedding z."""
-        return self.projector(h)
-
     @torch.no_grad()
     def picture(self, batch: Batch) -> dict[str, Tensor]:
         """C of these images, its first dimensions: 1 is blue, 0 white, -1 red. The diagonal should be all there is."""

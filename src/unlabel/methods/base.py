@@ -166,9 +166,10 @@ class Method(pl.LightningModule, ABC):
     def project(self, h: Tensor) -> Tensor:
         """What the loss compares: representations [B, D], as `embed` makes them, -> embeddings [B, d].
 
-        Without a projector they are the representations themselves.
+        That is what the module called `projector` makes of them; without one they are the representations themselves.
         """
-        return h
+        projector = dict(self.named_children()).get("projector")
+        return h if projector is None else projector(h)
 
     def before_update(self) -> None:
         """Gradients are ready and the optimiser has not moved yet: the place to cancel or clip some of them."""

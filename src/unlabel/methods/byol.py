@@ -97,10 +97,6 @@ class BYOL(Method):
         """The teacher follows, ever more slowly."""
         ema_update(self.teacher, self._online(), curves.cosine(self.progress, self.teacher_momentum, 1.0))
 
-    def project(self, h: Tensor) -> Tensor:
-        """The projection z."""
-        return self.projector(h)
-
     def _online(self) -> nn.Sequential:
         """What the teacher is a copy of: backbone, then projector."""
         return nn.Sequential(self.backbone, self.projector)

@@ -85,7 +85,3 @@ class InvaSpread(Method):
             gather(z1), gather(z2), temperature=self.temperature, detach_others=self.detach_others
         )
         return {"invariance": invariance, "spread": self.spread_weight * spread}
-
-    def project(self, h: Tensor) -> Tensor:
-        """The embedding z, not yet normalised."""
-        return self.projector(h)

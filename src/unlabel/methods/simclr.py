@@ -129,7 +129,3 @@ class SimCLR(Method):
         else:
             first = self.objective(z1, z2)
         return torch.stack([first, *(self.objective(z1, z2, small=w) for w in small)]).mean()
-
-    def project(self, h: Tensor) -> Tensor:
-        """The embedding z."""
-        return self.projector(h)

@@ -100,7 +100,3 @@ class SimSiam(Method):
         """All parameters; those of the predictor may keep their learning rate."""
         (everything,) = super().players()
         return [replace(everything, steady=("predictor.",))] if self.fix_predictor_lr else [everything]
-
-    def project(self, h: Tensor) -> Tensor:
-        """The projection z."""
-        return self.projector(h)

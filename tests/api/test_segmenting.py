@@ -1,0 +1,58 @@
+"""`unlabel segment`: a run's features against three controls, and what is refused."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import unlabel
+from unlabel.errors import Fault
+
+
+@pytest.fixture(scope="module")
+def roads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Green below a line, blue above it, a red box on it; one corner has no class."""
+    root, rng = tmp_path_factory.mktemp("roads"), np.random.default_rng(0)
+    for split, count in (("train", 24), ("test", 8)):
+        for kind in ("images", "masks"):
+            (root / split / kind).mkdir(parents=True)
+        for i in range(count):
+            mask = np.zeros((32, 48), np.uint8)
+            mask[rng.integers(10, 22) :] = 1
+            x, y = rng.integers(2, 30), rng.integers(2, 18)
+            mask[y : y + 10, x : x + 12] = 2
+            image = np.array([(60, 90, 200), (50, 160, 60), (200, 60, 50)], np.uint8)[mask]
+            noisy = np.clip(image + rng.normal(0, 20, image.shape), 0, 255).astype(np.uint8)
+            mask[:4, :4] = 11
+            Image.fromarray(noisy).save(root / split / "images" / f"{i}.png")
+            Image.fromarray(mask).save(root / split / "masks" / f"{i}.png")
+    return root
+
+
+def test_a_run_is_compared_with_its_controls(cnn_run: Path, roads: Path) -> None:
+    found = unlabel.segment(cnn_run, data=roads, ignore=[11], epochs=20)
+    assert json.loads((cnn_run / "segmentation.json").read_text()) == json.loads(json.dumps(found))
+    assert found["classes"] == 3 and found["protocol"]["size"] == [32, 48]
+    assert set(found) == {"protocol", "classes", "run", "random", "colours", "constant"}
+    assert found["colours"]["mIoU"] > 80  # colours tell everything here
+    assert found["constant"]["mIoU"] < 30 and found["constant"]["IoU"].count(0.0) == 2
+    assert found["run"]["mIoU"] > found["constant"]["mIoU"]
+
+
+def test_mistakes_are_sentences(cnn_run: Path, roads: Path, tmp_path: Path) -> None:
+    with pytest.raises(Fault, match="no masks in"):
+        unlabel.segment(cnn_run, data=tmp_path)
+    (tmp_path / "train" / "images").mkdir(parents=True)
+    (tmp_path / "train" / "masks").mkdir()
+    Image.new("RGB", (48, 32)).save(tmp_path / "train" / "images" / "a.png")
+    Image.new("L", (48, 32)).save(tmp_path / "train" / "masks" / "b.png")
+    with pytest.raises(Fault, match=r"needs a file a\.png"):
+        unlabel.segment(cnn_run, data=tmp_path)
+    Image.new("RGB", (48, 32)).save(tmp_path / "train" / "masks" / "a.png")
+    with pytest.raises(Fault, match="not one whose values are classes"):
+        unlabel.segment(cnn_run, data=tmp_path)
+    Image.new("L", (48, 32)).save(tmp_path / "train" / "masks" / "a.png")
+    with pytest.raises(Fault, match="test"):
+        unlabel.segment(cnn_run, data=tmp_path)
