@@ -43,7 +43,7 @@ def test_every_method_is_in_a_study(tables: ModuleType) -> None:
 
 
 def test_studies_are_benches_whose_claims_speak_of_their_rows(tables: ModuleType) -> None:
-    controls = {"random weights", "guessing", "untouched inputs"}
+    controls = {"random weights", "guessing", "untouched inputs", "colours alone", "one class everywhere"}
     for study in tables.STUDIES.values():
         for entry in study.entries:
             options.check(*benching._options_of(entry, study.options))

@@ -1,9 +1,10 @@
 """What is claimed of the methods, each claim a comparison that anyone can repeat: entries of `unlabel bench`, and what
-must come out. {cifar10} and {facades} stand for folders that the user names.
+must come out. {cifar10}, {facades}, {tinyimagenet} and {camvid} stand for folders that the user names.
 """
 
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 from unlabel import methods
 
@@ -27,13 +28,17 @@ class Claim:
 
 @dataclass(frozen=True)
 class Study:
-    """Entries that are trained alike and compared, and the claims that this supports or refutes."""
+    """Entries that are trained alike and compared, and the claims that this supports or refutes.
+
+    segment  options of `unlabel segment`, for studies of what is known of every pixel
+    """
 
     question: str
     entries: tuple[str, ...]
     options: dict[str, str]
     claims: tuple[Claim, ...]
     seeds: tuple[int, ...] = field(default=(0, 1, 2))
+    segment: dict[str, Any] | None = None
 
 
 def on_cifar10(minutes: int, **options: str) -> dict[str, str]:
@@ -62,6 +67,7 @@ OBJECTIVES = tuple(map(_objective, (
     "drlim", "triplet", "n_pair", "align_uniform", "debiased", "hard_negatives", "flat_nce", "dcl", "dclw", "hard",
     "simple",
 )))  # fmt: skip
+DENSE = ("pixcontrast", "pixpro", "simclr", "byol", "byol_two_losses", "byol_two_losses second_loss=off")
 TEMPERATURES = ("0.05", "0.1", "0.2", "0.5", "1.0")
 _LINEAR = ("cpc", "cpc_v2", "amdim")  # are judged by what a linear classifier reads
 
@@ -118,6 +124,13 @@ STUDIES = {
         "Does the attention loss of CAST make a network look at objects?",
         ("cast attention_weight=0", "cast"), on_shapes(2, recipe="minutes"),
         (Claim("cast", "cast attention_weight=0", "pointing"), *_every(("cast",))),
+    ),
+    "dense": Study(
+        "What do systems learn about every place of an image? Trained on Tiny ImageNet, asked about CamVid's roads.",
+        DENSE,
+        {"data": "{tinyimagenet}", "recipe": "minutes", "budget": "3m", "backbone": "small_resnet", "monitors": "3"},
+        _every(DENSE, "miou"),
+        segment={"data": "{camvid}", "ignore": [11]},
     ),
     "texts": Study(
         "Do images and texts find each other?",

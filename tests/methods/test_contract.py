@@ -15,6 +15,7 @@ from tests.methods.toy import toy_batch, toy_loader, toy_method
 from unlabel import methods
 from unlabel.engine.callbacks import quiet_lightning
 from unlabel.engine.options import hyperparameters
+from unlabel.losses.objectives import OBJECTIVES
 from unlabel.nn.batchnorm import convert_batchnorm
 from unlabel.nn.queue import Queue
 from unlabel.optim.plan import Plan
@@ -158,9 +159,28 @@ def test_the_loss_falls_on_a_toy_set(name: str) -> None:
 # ------------------------------------------------------------------ two ranks equal one process
 
 
-def _whole(name: str, whole: bool = True) -> tuple[methods.Method, object]:
-    method = toy_method(name).double()
-    batch = toy_batch(name, method)
+SHARED: dict[str, tuple[str, dict[str, object], str | None]] = {
+    **{name: (name, {}, None) for name in NAMES},
+    **{f"simclr, {name}": ("simclr", {"objective": name}, None) for name in OBJECTIVES if name != "nt_xent"},
+    **{f"{name}, small crops": (name, {}, "cifar-min:2x8") for name in ("simclr", "byol", "dino", "swav")},
+    "swav, queue": ("swav", {"queue_length": 16, "queue_from": 0.0}, None),
+    "simclr_v2, queue": ("simclr_v2", {"queue_length": 16}, None),
+    "moco_v2, symmetric": ("moco_v2", {"symmetric": True}, None),
+    "barlow_twins, narrow": ("barlow_twins", {"projector_layers": 1}, None),
+    **{
+        f"{name}, {o}": (name, {"objective": o}, None)
+        for name in ("instdisc", "pirl", "cmc")
+        for o in ("nce", "softmax")
+    },
+    "cmc, in_batch": ("cmc", {"objective": "in_batch"}, None),
+}
+"""What is shared between ranks: each method as it is, and what its options change about what they exchange."""
+
+
+def _whole(case: str) -> tuple[methods.Method, object]:
+    name, options, views = SHARED[case]
+    method = toy_method(name, **options).double()
+    batch = toy_batch(name, method, views)
     batch.views = [view.double() for view in batch.views]
     return method, batch
 
@@ -175,7 +195,7 @@ def _loss_and_gradients(method: methods.Method, batch: object) -> tuple[Tensor, 
 def _rank(rank: int, port: int, out: object) -> None:
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
-    for name in NAMES:
+    for name in SHARED:
         method, batch = _whole(name)
         method = convert_batchnorm(method)
         half = len(batch) // 2
@@ -199,7 +219,7 @@ def two_ranks() -> dict[str, tuple[Tensor, dict[str, Tensor]]]:
         return dict(out)
 
 
-@every_method
+@pytest.mark.parametrize("name", SHARED)
 def test_two_ranks_equal_one_process(name: str, two_ranks: dict[str, tuple[Tensor, dict[str, Tensor]]]) -> None:
     loss, gradients = _loss_and_gradients(*_whole(name))
     shared_loss, shared_gradients = two_ranks[name]

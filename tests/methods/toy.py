@@ -51,12 +51,12 @@ SMALLER = {
 SMALL_VIT = backbones.resolve("tiny_vit", SIZE)
 
 
-def toy_method(name: str, seed: int = 0) -> methods.Method:
-    """A method of the recipe `small`, with everything that can be narrow made narrow."""
+def toy_method(name: str, seed: int = 0, **options: object) -> methods.Method:
+    """A method of the recipe `small` and `options`, with everything that can be narrow made narrow."""
     kind = methods.get(name)
     known = hyperparameters(kind)
     start = recipes(name).get("small", dict)()
-    hyper = {option: value for option, value in (start | SMALLER).items() if option in known}
+    hyper = {option: value for option, value in (start | SMALLER | options).items() if option in known}
     torch.manual_seed(seed)
     if not needs_backbone(kind):
         method = _awake(kind(size=SIZE, **hyper))
@@ -80,11 +80,14 @@ def _awake(network: Network) -> Network:
     return network
 
 
-def toy_loader(name: str, method: methods.Method, *, batch_size: int = 8, stop: int = 100) -> ViewLoader:
+def toy_loader(
+    name: str, method: methods.Method, views: str | None = None, *, batch_size: int = 8, stop: int = 100
+) -> ViewLoader:
     """Batches of the method's views of a few shapes (of two different sets of them for two domains)."""
     start = recipes(name).get("small", dict)()
     own = method.views(SIZE)
-    recipe = replace(named(start["views"], SIZE), mask=own.mask, salient=own.salient) if "views" in start else own
+    chosen = views or start.get("views")
+    recipe = replace(named(chosen, SIZE), mask=own.mask, salient=own.salient) if chosen else own
     spec, tokenise = f"shapes:{IMAGES}", None
     sources = [open_source(spec, captions=method.captions), Shapes(IMAGES, split="test")][: recipe.sources]
     if method.captions:
@@ -93,9 +96,9 @@ def toy_loader(name: str, method: methods.Method, *, batch_size: int = 8, stop: 
     return ViewLoader(sources, recipe, batch_size, seed=0, stop=stop, threads=0, tokenise=tokenise)
 
 
-def toy_batch(name: str, method: methods.Method, batch_size: int = 8) -> Batch:
+def toy_batch(name: str, method: methods.Method, views: str | None = None, batch_size: int = 8) -> Batch:
     """The first batch."""
-    return toy_loader(name, method, batch_size=batch_size).batch(0)
+    return toy_loader(name, method, views, batch_size=batch_size).batch(0)
 
 
 class Backbone(nn.Module):

@@ -36,6 +36,8 @@ COLUMNS = {
     "pointing": Column("pointing game", 1, "objects.pointing.run"),
     "swapped_knn": Column("kNN, swapped backgrounds", 1, "objects.swapped.knn.run.swapped"),
     "swapped_top1": Column("linear, swapped backgrounds", 1, "objects.swapped.linear.run.swapped"),
+    "miou": Column("mIoU", 2, "segmentation.run.mIoU"),
+    "aacc": Column("aAcc", 1, "segmentation.run.aAcc"),
     "alignment": Column("alignment", 2, "alignment"),
     "uniformity": Column("uniformity", 2, "uniformity"),
     "tolerance": Column("tolerance", 2, "tolerance"),
@@ -165,6 +167,8 @@ def _read(place: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     cost = dict(run.get("cost") or {})
     cost["minutes"] = (cost.get("seconds") or 0) / 60
     cost["epochs"] = run["updates"] / run["updates_per_epoch"] if run.get("updates_per_epoch") else None
+    if (pixels := folder.path / "segmentation.json").exists():
+        found["segmentation"] = read_json(pixels, f"{pixels} is damaged")
     return run, {**found, "cost": cost}
 
 
@@ -178,6 +182,8 @@ def _controls(finished: list[RunFolder]) -> list[Row]:
             "raw pixels": _instead("pixels"),
             f"random weights, {backbone}": _instead("random") | _SHAPE,
             "guessing": _GUESSING,
+            "colours alone": _of_pixels("colours"),
+            "one class everywhere": _of_pixels("constant"),
             "untouched inputs": _UNTOUCHED,
         }.items():
             row = Row(name, control=True)
@@ -185,6 +191,10 @@ def _controls(finished: list[RunFolder]) -> list[Row]:
             if row.numbers and name not in rows:
                 rows[name] = row
     return list(rows.values())
+
+
+def _of_pixels(who: str) -> dict[str, str]:
+    return {column: f"segmentation.{who}.{score}" for column, score in (("miou", "mIoU"), ("aacc", "aAcc"))}
 
 
 def _instead(who: str) -> dict[str, str]:
