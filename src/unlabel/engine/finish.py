@@ -20,7 +20,6 @@ from unlabel.engine.fit import loader
 from unlabel.engine.folder import RunFolder, read_json, write_atomically, write_json
 from unlabel.engine.job import Job, build_method, recipe
 from unlabel.engine.keep import evaluation_view, kept_spec
-from unlabel.engine.machine import peak_memory_mb
 from unlabel.engine.sources import Sources
 from unlabel.engine.towers import Towers
 from unlabel.evaluation.evaluate import Progress, evaluate
@@ -141,10 +140,9 @@ def write_embeddings(path: Path, features: Features, source: Source) -> None:
 
 
 def close_run(folder: RunFolder, skipped: int) -> None:
-    """Last entries of run.json: what it used, and that it is finished."""
+    """Last entries of run.json: what was left out, and that it is finished."""
     stored = folder.read()
-    cost = {**stored.get("cost", {}), "peak_memory_mb": round(peak_memory_mb(), 1)}
-    folder.update(cost=cost, finished=True, data={**stored["data"], "skipped": skipped})
+    folder.update(finished=True, data={**stored["data"], "skipped": skipped})
 
 
 def evaluation_of(folder: RunFolder) -> dict[str, Any] | None:

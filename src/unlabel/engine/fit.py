@@ -22,7 +22,7 @@ from unlabel.engine.compiling import compile_networks
 from unlabel.engine.folder import RunFolder
 from unlabel.engine.job import Job, build_method, recipe
 from unlabel.engine.localise import Localise, localise, whole_view
-from unlabel.engine.machine import keep_freed_memory
+from unlabel.engine.machine import keep_freed_memory, peak_memory_mb
 from unlabel.engine.monitor import Monitor
 from unlabel.engine.policies import refreshes
 from unlabel.engine.progress import ProgressDisplay
@@ -165,7 +165,10 @@ def fit(
             display.close()
             beside.journal.close()
     images = job.updates * job.plan.batch_size * job.run.accumulate
-    cost = {"seconds": beside.trained, "aside": beside.aside, "images_per_second": images / beside.trained}
+    cost = {
+        "seconds": beside.trained, "aside": beside.aside, "images_per_second": images / beside.trained,
+        "peak_memory_mb": peak_memory_mb(),  # of the process up to now: an evaluation may take more
+    }  # fmt: skip
     folder.update(cost={name: round(value, 2) for name, value in cost.items()})
     return job
 
