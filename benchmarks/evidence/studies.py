@@ -68,6 +68,7 @@ OBJECTIVES = tuple(map(_objective, (
     "simple",
 )))  # fmt: skip
 DENSE = ("pixcontrast", "pixpro", "simclr", "byol", "byol_two_losses", "byol_two_losses second_loss=off")
+FIVE = ("simclr", "byol", "dino")
 TEMPERATURES = ("0.05", "0.1", "0.2", "0.5", "1.0")
 _LINEAR = ("cpc", "cpc_v2", "amdim")  # are judged by what a linear classifier reads
 
@@ -77,6 +78,9 @@ STUDIES = {
         JOINT, on_cifar10(2),
         (*_every(tuple(n for n in JOINT if n not in _LINEAR)), *_every(_LINEAR, "top1"),
          Claim("cpc_v2", "cpc", "top1"), Claim("clsa", "moco_v2", by=-1)),
+    ),
+    "five-minutes": Study(
+        "What do five minutes give?", FIVE, on_cifar10(5), _every(FIVE),
     ),
     "objectives": Study(
         "Which objective of two views learns most in two minutes?",

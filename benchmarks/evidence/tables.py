@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 README, DOCS = HERE.parents[1] / "README.md", HERE.parents[1] / "docs" / "evidence.md"
 STAGES = HERE / "stages.json"
 MARK, END = "<!-- {}: written by benchmarks/evidence/tables.py -->", "<!-- /{} -->"
-SHORT = ("joint-embedding", "texts", "grounding", "pretext", "masked")
+SHORT = ("joint-embedding", "five-minutes", "texts", "grounding", "pretext", "masked")
 """Studies whose entries stand in the README, a row for each method."""
 
 

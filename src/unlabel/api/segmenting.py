@@ -1,6 +1,6 @@
 """Semantic segmentation with what a run has learned, beside its controls."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from unlabel.engine.keep import backbone_facts, load_backbone, spec_of
 from unlabel.engine.progress import stages
 from unlabel.errors import Fault
 from unlabel.evaluation.controls import random_weights, settle_by
-from unlabel.evaluation.segmentation import BATCH, EPOCHS, IGNORED, RATE, Scenes, linear_segmentation
+from unlabel.evaluation.segmentation import BATCH, EPOCHS, IGNORED, RATE, Features, Scenes, linear_segmentation
 from unlabel.nn import backbones
 from unlabel.nn.feature_map import feature_map
 
@@ -64,8 +64,12 @@ def segment(
     control = random_weights(partial(backbones.build, spec))
     for part in (network, control):
         _fit_to(part, size)
-    settle_by(control, lambda look: [look(some) for some in train.images.split(4 * BATCH)])
-    networks = {"run": partial(feature_map, network), "random": partial(feature_map, control), "colours": _colours}
+    settle_by(control, partial(_show, train.images))
+    networks: dict[str, Features] = {
+        "run": partial(feature_map, network),
+        "random": partial(feature_map, control),
+        "colours": _colours,
+    }
     with stages(console or Console(stderr=True), "segmenting") as progress:
         found = linear_segmentation(networks, train, test, classes=classes, epochs=epochs, progress=progress)
     protocol = {
@@ -97,6 +101,11 @@ def _size(root: Path) -> tuple[int, int]:
 def _scenes(root: Path, size: tuple[int, int], ignore: Sequence[int], mean: Tensor, std: Tensor) -> Scenes:
     images, masks = open_scenes(root, size, ignored=ignore, void=IGNORED)
     return Scenes(images.float().div_(255).sub_(mean.view(3, 1, 1)).div_(std.view(3, 1, 1)), masks)
+
+
+def _show(images: Tensor, look: Callable[[Tensor], None]) -> None:
+    for some in images.split(4 * BATCH):
+        look(some)
 
 
 def _fit_to(network: nn.Module, size: tuple[int, int]) -> None:
