@@ -1,6 +1,9 @@
 """Several methods side by side: what is run, what is kept, what is refused."""
 
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -108,6 +111,22 @@ def test_runs_are_processes_and_one_that_fails_leaves_its_reason(tmp_path: Path)
     (reason,) = rows[diverging]["remarks"]
     assert "did not finish" in reason and "loss" in reason
     assert json.loads((out / "simclr-0" / "run.json").read_text())["finished"]
+
+
+def test_a_bench_that_is_told_to_stop_tells_its_run_which_goes_on_later(tmp_path: Path) -> None:
+    """As `kill` does it, or a terminal that is closed: no training is left behind."""
+    out = tmp_path / "out"
+    words = [f"--{name.replace('_', '-')}={value}" for name, value in (OPTIONS | {"epochs": 400}).items()]
+    command = [sys.executable, "-m", "unlabel", "bench", "simclr", "--seeds", "0", "--out", str(out), *words]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as bench:
+        metrics = out / "simclr-0" / "metrics.jsonl"
+        while not (metrics.exists() and metrics.stat().st_size) and bench.poll() is None:
+            time.sleep(0.1)
+        bench.terminate()
+        said = bench.communicate(timeout=60)[1]
+    assert "the same command goes on" in said, said
+    stored = json.loads((out / "simclr-0" / "run.json").read_text())
+    assert not stored["finished"] and (out / "simclr-0" / "checkpoints" / "last.ckpt").exists()
 
 
 def test_cells_are_mean_and_deviation() -> None:

@@ -2,7 +2,6 @@
 
 import re
 import shlex
-import signal
 import subprocess
 import sys
 import time
@@ -15,12 +14,15 @@ from rich.console import Console
 from unlabel import methods
 from unlabel.data import open_source
 from unlabel.engine import options as engine_options
+from unlabel.engine.callbacks import Signals
 from unlabel.engine.folder import RunFolder, read_json, write_json
 from unlabel.errors import Fault, Faults, Interrupted
 from unlabel.reporting.leaderboard import write_leaderboard
 
 _OWN = ("out", "seed", "resume", "method", "controls")
 """Options of a single run that a bench sets itself."""
+
+_GLANCE = 0.1  # seconds between looks at whether a run is over
 
 
 def bench(
@@ -150,14 +152,15 @@ def _train(method: str, chosen: dict[str, Any], place: Path, console: Console) -
         words = [method, *(f"{name}={value}" for name, value in chosen.items()), f"out={place}"]
     log = place.with_name(f"{place.name}.log")
     command = [sys.executable, "-m", "unlabel", "pretrain", *words]
-    with open(log, "w", encoding="utf-8") as lines:
+    with open(log, "w", encoding="utf-8") as lines, Signals() as signals:
+        # In a session of its own the run is told to stop once, by us, and saves what it has.
         child = subprocess.Popen(command, stdout=lines, stderr=subprocess.STDOUT, start_new_session=True)
-        try:
-            status = child.wait()
-        except KeyboardInterrupt:  # in a session of its own the run is told once, by us, and saves what it has
-            child.send_signal(signal.SIGINT)
+        while child.poll() is None and not signals.asked:
+            time.sleep(_GLANCE)
+        if signals.asked:
+            child.terminate()
             child.wait()
-            raise Interrupted(f"stopped in {place}; the same command goes on from there") from None
-    if status:
+            raise Interrupted(f"stopped in {place}; the same command goes on from there")
+    if status := child.returncode:
         said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         console.print(f"  failed: {said[-1] if said else status}; {log} has all it said", highlight=False, markup=False)
