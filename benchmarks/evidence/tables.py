@@ -11,7 +11,7 @@ from typing import Any
 from studies import STUDIES, Claim
 
 from unlabel import catalogue, methods
-from unlabel.reporting.leaderboard import COLUMNS, Row
+from unlabel.reporting.leaderboard import COLUMNS, Row, random_weights_of
 from unlabel.reporting.leaderboard import markdown as leaderboard
 from unlabel.reporting.words import spread
 
@@ -35,10 +35,9 @@ def rows_of(record: dict[str, Any]) -> dict[str, Row]:
 
 def control_of(rows: dict[str, Row], entry: str, name: str) -> Row | None:
     """The control that an entry is to beat; "random weights" are those of its own backbone."""
-    if name in rows:
-        return rows[name]
-    backbone = (rows[entry].setup.get("backbone") or {}).get("name") or f"the network of {entry.split()[0]}"
-    return rows.get(f"{name}, {backbone}")
+    if name == "random weights":
+        name = random_weights_of(rows[entry].setup.get("backbone"), entry.split()[0])
+    return rows.get(name)
 
 
 def representation(records: dict[str, dict[str, Any]]) -> str:

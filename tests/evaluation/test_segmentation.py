@@ -8,7 +8,8 @@ from sklearn.metrics import confusion_matrix
 from torchmetrics.classification import MulticlassJaccardIndex
 
 from tests.methods.toy import Backbone
-from unlabel.evaluation.segmentation import IGNORED, Pixels, Scenes, linear_segmentation
+from unlabel.data.scenes import IGNORED
+from unlabel.evaluation.segmentation import Pixels, Scenes, linear_segmentation
 
 
 def test_the_worked_case() -> None:

@@ -10,13 +10,13 @@ from PIL import Image
 from rich.console import Console
 from torch import Tensor, nn
 
-from unlabel.data.scenes import open_scenes
+from unlabel.data.scenes import IGNORED, open_scenes
 from unlabel.engine.folder import RunFolder, write_json
 from unlabel.engine.keep import backbone_facts, load_backbone, spec_of
 from unlabel.engine.progress import stages
 from unlabel.errors import Fault
 from unlabel.evaluation.controls import random_weights, settle_by
-from unlabel.evaluation.segmentation import BATCH, EPOCHS, IGNORED, RATE, Features, Scenes, linear_segmentation
+from unlabel.evaluation.segmentation import BATCH, EPOCHS, RATE, Features, Scenes, linear_segmentation
 from unlabel.nn import backbones
 from unlabel.nn.feature_map import feature_map
 
@@ -99,7 +99,7 @@ def _size(root: Path) -> tuple[int, int]:
 
 
 def _scenes(root: Path, size: tuple[int, int], ignore: Sequence[int], mean: Tensor, std: Tensor) -> Scenes:
-    images, masks = open_scenes(root, size, ignored=ignore, void=IGNORED)
+    images, masks = open_scenes(root, size, ignored=ignore)
     return Scenes(images.float().div_(255).sub_(mean.view(3, 1, 1)).div_(std.view(3, 1, 1)), masks)
 
 

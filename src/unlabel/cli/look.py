@@ -1,5 +1,8 @@
 """Commands about methods and data: methods, explain, scan, pack, saliency."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 import click
 from rich.table import Table
 
@@ -73,8 +76,6 @@ def scan(folder: str, every: bool) -> None:
 @click.option("--verify", metavar="FILE", help="Check every picture of a pack instead of writing one.")
 def pack(data: str | None, out: str | None, size: int, quality: str, verify: str | None) -> None:
     """Put all pictures of a folder into one file, shrunk, from which training reads many times faster."""
-    from rich.progress import MofNCompleteColumn, Progress
-
     from unlabel import api
 
     if (verify is None) == (data is None) or (data is not None and out is None):
@@ -83,11 +84,7 @@ def pack(data: str | None, out: str | None, size: int, quality: str, verify: str
         )
     if quality != "raw" and not quality.isdecimal():
         raise Fault(f"--quality is a number from 1 to 100, or raw, not {quality}")
-    with Progress(
-        *Progress.get_default_columns(), MofNCompleteColumn(), console=LOG, disable=not LOG.is_terminal
-    ) as bar:
-        task = bar.add_task("packing" if data else "checking", total=None)
-        tell = lambda done, total: bar.update(task, completed=done, total=total)  # noqa: E731
+    with _counting("packing" if data else "checking") as tell:
         if data is None or out is None:
             count = api.verify_pack(str(verify), progress=tell)
         else:
@@ -109,16 +106,22 @@ def pack(data: str | None, out: str | None, size: int, quality: str, verify: str
 @click.option("-o", "--out", required=True, type=click.Path(file_okay=False), help="Folder for the masks.")
 def saliency(data: str, out: str) -> None:
     """Look for the object that stands out in each picture, and write masks of them."""
-    from rich.progress import MofNCompleteColumn, Progress
-
     from unlabel import api
 
-    with Progress(
-        *Progress.get_default_columns(), MofNCompleteColumn(), console=LOG, disable=not LOG.is_terminal
-    ) as bar:
-        task = bar.add_task("looking", total=None)
-        tell = lambda done, total: bar.update(task, completed=done, total=total)  # noqa: E731
+    with _counting("looking") as tell:
         written, skipped = api.saliency(data, out=out, progress=tell)
     OUT.print(f"{out}: {written:,} masks", highlight=False)
     for unreadable in skipped:
         OUT.print(f"left out: {unreadable}", highlight=False, markup=False)
+
+
+@contextmanager
+def _counting(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar that shows how many of how many are done, as it is told."""
+    from rich.progress import MofNCompleteColumn, Progress
+
+    with Progress(
+        *Progress.get_default_columns(), MofNCompleteColumn(), console=LOG, disable=not LOG.is_terminal
+    ) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

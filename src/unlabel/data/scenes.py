@@ -16,13 +16,14 @@ from unlabel.data.folder import Folder
 from unlabel.data.source import Unreadable
 from unlabel.errors import Fault
 
+IGNORED = 255
+"""The value of pixels that have no class."""
 
-def open_scenes(
-    root: str | Path, size: tuple[int, int], *, ignored: Collection[int], void: int
-) -> tuple[Tensor, Tensor]:
+
+def open_scenes(root: str | Path, size: tuple[int, int], *, ignored: Collection[int]) -> tuple[Tensor, Tensor]:
     """All pictures below `root` with their masks, at (height, width): uint8 [n, 3, H, W] and int64 [n, H, W].
 
-    ignored  values of masks that are no class; they become `void`
+    ignored  values of masks that are no class; they become `IGNORED`
 
     Fault where a folder, a mask or a picture is missing or cannot be read, or a mask is coloured.
     """
@@ -44,7 +45,7 @@ def open_scenes(
         except Unreadable as problem:
             raise Fault(f"{problem.path} cannot be read ({problem.reason}): remove it and its mask") from None
         label = _mask(by_stem[stem], size)
-        labels.append(np.where(np.isin(label, list(ignored)), void, label))
+        labels.append(np.where(np.isin(label, list(ignored)), IGNORED, label))
     return torch.stack(images), torch.from_numpy(np.stack(labels).astype(np.int64))
 
 

@@ -43,13 +43,17 @@ class Evidence:
         control = self.final.get("untrained")
         if self.evaluated and control:
             return dict(control)
+        return self._begun
+
+    @property
+    def _begun(self) -> dict[str, Any]:
+        """The reading before any update; empty where there is none."""
         return self.readings[0] if self.readings and self.updates[0] == 0 else {}
 
     @property
     def clouds(self) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
         """What may have collapsed, with words for where it is: its shape, and the same with untrained weights."""
-        begun = self.readings[0] if self.readings and self.updates[0] == 0 else {}
-        return [("", self.latest, self.untrained), (" in the loss", self.projection, _projection(begun))]
+        return [("", self.latest, self.untrained), (" in the loss", self.projection, _projection(self._begun))]
 
     # ------------------------------------------------------------ readings
 

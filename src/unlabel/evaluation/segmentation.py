@@ -20,7 +20,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-IGNORED = 255
+from unlabel.data.scenes import IGNORED
+
 EPOCHS, BATCH, RATE = 15, 8, 1e-3  # of Adam
 
 Features = Callable[[Tensor], Tensor]

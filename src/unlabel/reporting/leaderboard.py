@@ -177,10 +177,9 @@ def _controls(finished: list[RunFolder]) -> list[Row]:
     rows: dict[str, Row] = {}
     for folder in finished:
         run, found = _read(folder.path)
-        backbone = (run.get("backbone") or {}).get("name") or f"the network of {run['run']['method']}"
         for name, paths in {
             "raw pixels": _instead("pixels"),
-            f"random weights, {backbone}": _instead("random") | _SHAPE,
+            random_weights_of(run.get("backbone"), run["run"]["method"]): _instead("random") | _SHAPE,
             "guessing": _GUESSING,
             "colours alone": _of_pixels("colours"),
             "one class everywhere": _of_pixels("constant"),
@@ -191,6 +190,11 @@ def _controls(finished: list[RunFolder]) -> list[Row]:
             if row.numbers and name not in rows:
                 rows[name] = row
     return list(rows.values())
+
+
+def random_weights_of(backbone: dict[str, Any] | None, method: str) -> str:
+    """What the control of a run is called; a method without a backbone of the user's choice brings its own network."""
+    return f"random weights, {(backbone or {}).get('name') or f'the network of {method}'}"
 
 
 def _of_pixels(who: str) -> dict[str, str]:
