@@ -31,11 +31,31 @@ def test_results_come_in_order_whatever_finishes_first():
     assert list(Ahead(work, range(20), threads=4, least=6)) == list(range(20))
 
 
-def test_one_thread_stays_alone_where_nobody_waits():
-    working = Ahead(slowly(0.002), range(40), threads=None, least=2)
+def test_one_thread_stays_alone_where_nobody_waits(monkeypatch: pytest.MonkeyPatch):
+    hours = 0.0
+    # A clock that only runs while a result is used, so that a machine busy with other things makes nobody wait.
+    monkeypatch.setattr(ahead.time, "perf_counter", lambda: hours)
+    working = Ahead(lambda number: number, range(40), threads=None, least=2)
     for _ in working:
-        time.sleep(0.02)
+        hours += 1
     assert working.threads == 1
+
+
+@pytest.mark.parametrize(("waiting", "threads"), [(2, 1), (4, 2)])  # three in a hundred are borne
+def test_a_thread_joins_where_more_than_a_little_of_the_time_is_waiting(
+    monkeypatch: pytest.MonkeyPatch, waiting: float, threads: int
+):
+    now, calls = 0.0, 0
+
+    def clock() -> float:  # read before and after each wait
+        nonlocal now, calls
+        calls += 1
+        now += waiting if calls % 2 == 0 else 100 - waiting
+        return now
+
+    monkeypatch.setattr(ahead.time, "perf_counter", clock)
+    working = Ahead(lambda number: number, range(8), threads=None, least=2)
+    assert list(working) == list(range(8)) and working.threads == threads
 
 
 def test_threads_join_while_results_are_waited_for_and_one_core_is_left():
