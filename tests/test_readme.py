@@ -54,7 +54,7 @@ def test_studies_are_benches_whose_claims_speak_of_their_rows(tables: ModuleType
 
 def test_a_claim_is_judged_by_its_means(tables: ModuleType) -> None:
     rows = {
-        "simclr": tables.Row("simclr", numbers={"knn": [40.0, 42.0]}, setup={"backbone": {"name": "b"}}),
+        "simclr": tables.Row("simclr", numbers={"knn": [40.0, 42.0]}, setup={"network": "b"}),
         "random weights, b": tables.Row("random weights, b", control=True, numbers={"knn": [41.5]}),
     }
     judged = {by: tables.verdict_on(tables.Claim("simclr", "random weights", by=by), rows)[-1] for by in (-1, -0.4)}

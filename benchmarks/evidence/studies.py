@@ -15,7 +15,7 @@ MULTICROP = "views=cifar-min:4x16"
 class Claim:
     """The row `better` has at least `by` more than the row `than` in `column`, as means over seeds.
 
-    Rows are entries or controls by their names; "random weights" is that of the entry's own backbone. Where `less`,
+    Rows are entries or controls by their names; "random weights" is that of the entry's own network. Where `less`,
     less is better.
     """
 

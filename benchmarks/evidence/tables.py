@@ -34,15 +34,15 @@ def rows_of(record: dict[str, Any]) -> dict[str, Row]:
 
 
 def control_of(rows: dict[str, Row], entry: str, name: str) -> Row | None:
-    """The control that an entry is to beat; "random weights" are those of its own backbone."""
+    """The control that an entry is to beat; "random weights" are those of its own network."""
     if name == "random weights":
-        name = random_weights_of(rows[entry].setup.get("backbone"), entry.split()[0])
+        name = random_weights_of(rows[entry].setup["network"])
     return rows.get(name)
 
 
 def representation(records: dict[str, dict[str, Any]]) -> str:
     """Accuracy of frozen features beside the controls, a row for each method."""
-    head = ["method", "training", "seeds", "backbone", "kNN", "linear", "random weights: kNN", "linear"]
+    head = ["method", "training", "seeds", "network", "kNN", "linear", "random weights: kNN", "linear"]
     found = []
     for name in SHORT:
         rows = rows_of(records[name]) if name in records else {}
@@ -53,9 +53,9 @@ def representation(records: dict[str, dict[str, Any]]) -> str:
             epochs, budget = row.mean("epochs"), records[name]["options"]["budget"]
             length = budget if epochs is None else f"{budget} ({epochs:.1f} epochs)"
             data = "" if "cifar10" in records[name]["options"]["data"] else f" on {records[name]['options']['data']}"
-            backbone = (row.setup.get("backbone") or {}).get("name") or "its own"
+            network = row.setup["network"]
             cells = [part.cell(column) for part in (row, random) for column in ("knn", "top1")]
-            begin = [catalogue.entry(entry).title + data, length, str(len(row.numbers["knn"])), backbone]
+            begin = [catalogue.entry(entry).title + data, length, str(len(row.numbers["knn"])), network]
             found.append((row.mean("knn"), [*begin, *cells]))
     return markdown(head, [cells for _, cells in sorted(found, key=lambda one: -(one[0] or 0.0))])
 

@@ -10,6 +10,8 @@ import pytest
 
 import unlabel
 from unlabel.api import benching
+from unlabel.engine.controls import measured_controls
+from unlabel.engine.folder import RunFolder
 from unlabel.errors import Fault, Faults
 from unlabel.reporting.leaderboard import Row, markdown, write_leaderboard
 
@@ -143,6 +145,36 @@ def stored(place: Path, evaluation: dict) -> Path:
     (place / "run.json").write_text(json.dumps(run))
     (place / "evaluation.json").write_text(json.dumps(evaluation))
     return place
+
+
+def test_entries_have_the_random_weights_of_the_network_they_keep(tmp_path: Path) -> None:
+    networks = {
+        "whole": {"name": "n", "timm": "resnet18", "kwargs": {}, "stem": "timm", "size": 32},
+        "patches": {"name": "n", "timm": "resnet18", "kwargs": {}, "stem": "timm", "size": 32, "grid": 5},
+        "pair": {"name": "n", "timm": "resnet18", "kwargs": {}, "stem": "timm", "size": 32, "lab": True},
+        "own": {"name": "the network of X", "size": 32, "hyper": {}},
+    }
+    runs = {}
+    for random, (name, facts) in enumerate(networks.items()):
+        place = stored(tmp_path / name, {"knn": {"run": 50.0, "random": float(random)}})
+        (place / "backbone.json").write_text(json.dumps(facts))
+        runs[name] = [place]
+    write_leaderboard(tmp_path, runs)
+    rows = {row["name"]: Row(**row) for row in json.loads((tmp_path / "leaderboard.json").read_text())["rows"]}
+    names = ("n", "n on 5 x 5 patches", "two n for lightness and colour", "the network of X")
+    assert [rows[f"random weights, {name}"].mean("knn") for name in names] == [0, 1, 2, 3]
+    assert [rows[entry].setup["network"] for entry in networks] == list(names)
+
+
+def test_controls_of_a_method_with_its_own_network_are_measured_once_too(tmp_path: Path) -> None:
+    facts, same = {"name": "the network of X", "size": 32, "hyper": {"width": 8}}, {"fingerprint": ["f"]}
+    versions = {"unlabel": "1", "versions": {}, "data": same}
+    for name, network in {"a": facts, "b": facts | {"method": "y"}, "c": facts | {"hyper": {"width": 9}}}.items():
+        place = stored(tmp_path / name, {"knn": {"random": 1.0, "who": name}})
+        (place / "run.json").write_text(json.dumps(json.loads((place / "run.json").read_text()) | versions))
+        (place / "backbone.json").write_text(json.dumps(network))
+    found = {name: measured_controls(str(tmp_path), RunFolder(tmp_path / name)) for name in "abc"}
+    assert found["a"]["knn"]["who"] == "b" and found["b"]["knn"]["who"] == "a" and found["c"] is None
 
 
 def test_translations_are_compared_by_their_distance_and_readers_with_guessing(tmp_path: Path) -> None:

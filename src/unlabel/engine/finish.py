@@ -87,7 +87,7 @@ def assess(
         device=device,
         protocol=protocol,
         progress=progress,
-        measured=measured_controls(job.run.controls, folder, kept_spec(job, method)) if job.run.controls else None,
+        measured=measured_controls(job.run.controls, folder) if job.run.controls else None,
     )
     if sources.queries.masked and (job.run.saliency is not None or recipe(job, method).looks_at_objects):
         result["objects"] = evaluate_objects(

@@ -90,6 +90,12 @@ class Spec:
     overlap: float = 0.0
 
     @property
+    def title(self) -> str:
+        """What to call the network in a table: its name, and what was made of it."""
+        pair = f"two {self.name} for lightness and colour" if self.lab else self.name
+        return f"{pair} on {self.grid} x {self.grid} patches" if self.grid else pair
+
+    @property
     def channels(self) -> int:
         """C, how many channels images have."""
         return int(self.kwargs.get("in_chans", 3))

@@ -11,6 +11,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from unlabel.engine.folder import RunFolder, read_json, write_atomically, write_json
+from unlabel.engine.keep import spec_of
 from unlabel.reporting.page import policy
 from unlabel.reporting.words import finite, short_name, spread
 
@@ -137,7 +138,7 @@ def _entry(name: str, places: list[Path], remark: str | None) -> Row:
             continue
         run, found = _read(place)
         row.add(**{column: _at(found, path) for column, (_, _, path) in COLUMNS.items()})
-        row.setup = {key: run.get(key) for key in ("backbone", "plan", "hyper", "size", "channels")}
+        row.setup = {key: run.get(key) for key in ("network", "backbone", "plan", "hyper", "size", "channels")}
         state = (found.get("verdict") or {}).get("state", "not judged")
         states[state] = states.get(state, 0) + 1
     judged = [state if count == len(places) else f"{state} ({count})" for state, count in states.items()]
@@ -161,7 +162,7 @@ def _last_words(place: Path) -> str:
 
 
 def _read(place: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """run.json, and evaluation.json with what the run cost."""
+    """run.json with what the kept network is called, and evaluation.json with what the run cost."""
     folder = RunFolder(place)
     run, found = folder.read(), read_json(folder.evaluation, f"{folder.evaluation} is damaged")
     cost = dict(run.get("cost") or {})
@@ -169,17 +170,25 @@ def _read(place: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     cost["epochs"] = run["updates"] / run["updates_per_epoch"] if run.get("updates_per_epoch") else None
     if (pixels := folder.path / "segmentation.json").exists():
         found["segmentation"] = read_json(pixels, f"{pixels} is damaged")
-    return run, {**found, "cost": cost}
+    return {**run, "network": _network(folder)}, {**found, "cost": cost}
+
+
+def _network(folder: RunFolder) -> str:
+    """What the kept network is called; "none" where none is kept."""
+    if not folder.backbone.exists():
+        return "none"
+    facts = read_json(folder.backbone, f"{folder.backbone} is damaged")
+    return spec_of(facts).title if "timm" in facts else str(facts["name"])
 
 
 def _controls(finished: list[RunFolder]) -> list[Row]:
-    """What entries must beat. It is the same in every run (random weights: of one backbone), so the first counts."""
+    """What entries must beat. It is the same in every run (random weights: of one network), so the first counts."""
     rows: dict[str, Row] = {}
     for folder in finished:
         run, found = _read(folder.path)
         for name, paths in {
             "raw pixels": _instead("pixels"),
-            random_weights_of(run.get("backbone"), run["run"]["method"]): _instead("random") | _SHAPE,
+            random_weights_of(run["network"]): _instead("random") | _SHAPE,
             "guessing": _GUESSING,
             "colours alone": _of_pixels("colours"),
             "one class everywhere": _of_pixels("constant"),
@@ -192,9 +201,9 @@ def _controls(finished: list[RunFolder]) -> list[Row]:
     return list(rows.values())
 
 
-def random_weights_of(backbone: dict[str, Any] | None, method: str) -> str:
-    """What the control of a run is called; a method without a backbone of the user's choice brings its own network."""
-    return f"random weights, {(backbone or {}).get('name') or f'the network of {method}'}"
+def random_weights_of(network: str) -> str:
+    """What the control of runs that kept such a network is called."""
+    return f"random weights, {network}"
 
 
 def _of_pixels(who: str) -> dict[str, str]:
