@@ -17,7 +17,7 @@ def minutes() -> dict[str, Any]:
     """At most 96 pixels and a few minutes on two cores: a small network and queue, more updates at a higher rate."""
     return {
         **small(), "backbone": "tiny_resnet", "lr": 5e-3, "warmup": 0.1, "batch_size": 128, "epochs": 2,
-        "queue_length": 1024, "teacher_momentum": 0.97,
+        "queue_length": 512, "teacher_momentum": 0.98,
     }  # fmt: skip
 
 
