@@ -96,7 +96,8 @@ def mined_triplets(
     rows = torch.arange(len(z), device=z.device)
     # A small crop is the anchor of two rows, in each with one view of its image as the positive.
     anchors, positive = (z, rows.roll(len(z1))) if small is None else (unit(small).repeat(2, 1), rows)
-    apart = (2 - 2 * anchors @ z.T).clamp(min=0)  # [2B, 2B] squared distances
+    with torch.autocast(z.device.type, enabled=False):
+        apart = (2 - 2 * anchors @ z.T).clamp(min=0)  # [2B, 2B] squared distances
     images = rows % len(z1)
     near = apart.gather(1, positive[:, None])  # [2B, 1]
     allowed = images[:, None] != images  # [2B, 2B]

@@ -189,9 +189,10 @@ def simple_contrastive(
     rows = _Rows(z1, z2, 1.0, small)
     if alpha < 1:
         kept = _hardest(rows, alpha).to(rows.z.dtype)
-        repelled, count = (rows.anchors * (kept @ rows.z)).sum(dim=1), kept[0].sum()
+        with torch.autocast(z1.device.type, enabled=False):
+            repelled, count = (rows.anchors * (kept @ rows.z)).sum(dim=1), kept[0].sum()
     else:
-        to_all = rows.anchors @ rows.z.sum(dim=0)  # of each row to all candidates, the two of its image among them
+        to_all = (rows.anchors * rows.z.sum(dim=0)).sum(dim=1)  # candidates, the two of each row's image among them
         to_others = to_all - (rows.anchors * rows.other).sum(dim=1) - rows.cosine
         repelled, count = to_others, rows.z.new_tensor(rows.negatives)
     return ((repelled / count if weight is None else weight * repelled) - rows.cosine).mean()
@@ -206,7 +207,8 @@ def _hardest(rows: _Rows, alpha: float) -> Tensor:
     kept = torch.empty(n, n, dtype=torch.bool, device=rows.z.device)
     for part in torch.arange(n, device=rows.z.device).split(_ROWS):
         own = images[part, None] == images
-        near = (rows.anchors[part] @ rows.z.T).masked_fill(own, -torch.inf)
+        with torch.autocast(rows.z.device.type, enabled=False):  # or neighbours would be told apart by rounding
+            near = (rows.anchors[part] @ rows.z.T).masked_fill(own, -torch.inf)
         least = near.topk(math.ceil(alpha * rows.negatives), dim=1).values[:, -1:]
         kept[part] = (near >= least) & ~own
     return kept
