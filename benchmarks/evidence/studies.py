@@ -61,11 +61,8 @@ def _objective(name: str) -> str:
 
 
 _OTHERS = ("clip", "cast")  # which need captions, and objects
-# In two minutes PIRL sees 35,000 images: of 50,000 it would see none again, and what its bank remembers would be of no
-# use to it.
-_SHORTENED = {"pirl": "pirl limit=10000"}
-JOINT = tuple(_SHORTENED.get(name, name) for name in methods.available()
-              if methods.get(name).family == "joint-embedding" and name not in _OTHERS)  # fmt: skip
+JOINT = tuple(name for name in methods.available() if methods.get(name).family == "joint-embedding"
+              and name not in _OTHERS)  # fmt: skip
 OBJECTIVES = tuple(map(_objective, (
     "drlim", "triplet", "n_pair", "align_uniform", "debiased", "hard_negatives", "flat_nce", "dcl", "dclw", "hard",
     "simple",

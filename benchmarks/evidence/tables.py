@@ -47,17 +47,15 @@ def representation(records: dict[str, dict[str, Any]]) -> str:
     for name in SHORT:
         rows = rows_of(records[name]) if name in records else {}
         for entry, row in rows.items():
-            method, *options = entry.split()
-            if row.control or not row.mean("knn") or (options and method in rows):
-                continue  # of several rows of one method the plain one is shown
+            if row.control or entry not in methods.available() or not row.mean("knn"):
+                continue
             random = control_of(rows, entry, "random weights") or Row("")
             epochs, budget = row.mean("epochs"), records[name]["options"]["budget"]
             length = budget if epochs is None else f"{budget} ({epochs:.1f} epochs)"
             data = "" if "cifar10" in records[name]["options"]["data"] else f" on {records[name]['options']['data']}"
             network = row.setup["network"]
             cells = [part.cell(column) for part in (row, random) for column in ("knn", "top1")]
-            title = " ".join([catalogue.entry(method).title, *options])
-            begin = [title + data, length, str(len(row.numbers["knn"])), network]
+            begin = [catalogue.entry(entry).title + data, length, str(len(row.numbers["knn"])), network]
             found.append((row.mean("knn"), [*begin, *cells]))
     return markdown(head, [cells for _, cells in sorted(found, key=lambda one: -(one[0] or 0.0))])
 
