@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo setup check test test-all bench bench-all clean
+.PHONY: demo setup check test test-all docs bench bench-all clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -33,6 +33,15 @@ test: setup
 
 test-all: setup
 	$(BIN)/pytest -m 'slow or not slow'
+
+# The documentation, without the network; a warning or a link that leads nowhere ends the build.
+$(VENV)/.docs: $(VENV)/.installed
+	$(BIN)/pip install --quiet --editable '.[docs]'
+	@touch $@
+
+docs: $(VENV)/.docs
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs
+	@echo build/docs/index.html
 
 # Speed, beside other libraries. The quick pass takes less than ten minutes; the whole writes docs/speed.md.
 $(VENV)/.bench: $(VENV)/.installed

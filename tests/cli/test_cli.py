@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -100,7 +101,15 @@ def test_methods_and_explain(run: Run) -> None:
     listed = run("methods").stdout
     assert "simclr" in listed and "2002.05709" in listed
     told = run("explain", "dino").stdout
-    for word in ("Algorithm", "Symbols", "Departures", "teacher_temperature", "2104.14294", "small"):
+    for word in (
+        "Equations and code",
+        "Symbols",
+        "def loss(",
+        "Departures",
+        "teacher_temperature",
+        "2104.14294",
+        "small",
+    ):
         assert word in told
 
 
@@ -109,6 +118,15 @@ def test_a_system_without_a_paper_says_so(run: Run) -> None:
     assert "none" in row
     told = run("explain", "byol_two_losses").stdout
     assert "no paper" in told and "Source" in told and "arxiv.org" not in told
+
+
+def test_explain_writes_one_file(run: Run, tmp_path: Path) -> None:
+    page = tmp_path / "byol.html"
+    done = run("explain", "byol", "-o", str(page))
+    assert done.returncode == 0 and str(page) in done.stdout and "Algorithm" not in done.stdout
+    assert "cosine_regression" in page.read_text(encoding="utf-8")
+    failed = run("explain", "byol", "--html", str(tmp_path / "nowhere" / "byol.html"))
+    assert failed.returncode == 2 and "cannot be written" in failed.stderr and "Traceback" not in failed.stderr
 
 
 def test_scan_counts(run: Run, shared_data) -> None:

@@ -88,12 +88,17 @@ def pretrain(words: tuple[str, ...]) -> None:
     OUT.print(f"report: {result.report}" if result.report else f"run folder: {result.folder}", highlight=False)
 
 
+def commands() -> click.Group:
+    """The group with all of its commands, which join it when their files are imported."""
+    from unlabel.cli import after, bench, look, taught, texts  # noqa: F401
+
+    return cli
+
+
 def main() -> None:
     """Run the command line; a user's mistake ends with status 2 and sentences, never with a traceback."""
-    from unlabel.cli import after, bench, look, taught, texts  # noqa: F401 (their commands join the group)
-
     try:
-        cli(standalone_mode=False)
+        commands()(standalone_mode=False)
     except Faults as several:
         _say([*several.faults])
     except Fault as fault:

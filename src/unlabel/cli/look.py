@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import click
 from rich.table import Table
@@ -19,33 +20,29 @@ def methods() -> None:
     for entry in catalogue.entries():
         table.add_row(f"[bold]{entry.name}[/]", entry.title, entry.family, str(entry.year), entry.paper or "none")
     OUT.print(table)
-    OUT.print("`unlabel explain NAME` shows one of them: equation, symbols, data flow, defaults.", highlight=False)
-
-
-@cli.command(epilog=example("unlabel explain simclr"))
-@click.argument("method")
-def explain(method: str) -> None:
-    """Show a method: equation, symbols, data flow, defaults, recipes, reference."""
-    from unlabel import catalogue
-
-    entry = catalogue.entry(method)
     OUT.print(
-        f"[bold]{entry.title}[/] ({entry.year}), {entry.family}, {entry.address or 'no paper'}\n",
-        highlight=False,
+        "`unlabel explain NAME` shows one of them: equations, code, symbols, data flow, defaults.", highlight=False
     )
-    OUT.print(entry.text, highlight=False, markup=False)
-    for title, rows in (
-        ("hyperparameters of the method", entry.hyper),
-        ("optimisation (the paper's)" if entry.paper else "optimisation", entry.plan),
-    ):
-        table = Table("option", "default", title=title, title_justify="left")
-        for name, value in rows.items():
-            table.add_row(name, str(value))
-        OUT.print(table)
-    recipes = Table("recipe", "what for, what it costs", "values", title="recipes", title_justify="left")
-    for name, (text, values) in entry.recipes.items():
-        recipes.add_row(name, text, " ".join(f"{k}={v}" for k, v in values.items()))
-    OUT.print(recipes)
+
+
+@cli.command(epilog=example("unlabel explain simclr", "unlabel explain simclr -o simclr.html"))
+@click.argument("method")
+@click.option("-o", "--html", "out", type=click.Path(dir_okay=False), help="Write one HTML file instead of printing.")
+def explain(method: str, out: str | None) -> None:
+    """Show a method: equations, the code that computes them, symbols, data flow, defaults, recipes, evidence."""
+    from unlabel import catalogue
+    from unlabel.catalogue import html, terminal
+    from unlabel.catalogue.page import page
+
+    told = page(catalogue.entry(method))
+    if out is None:
+        terminal.show(told, OUT)
+        return
+    try:
+        Path(out).write_text(html.document(told), encoding="utf-8")
+    except OSError as problem:
+        raise Fault(f"{out} cannot be written: {problem.strerror}") from None
+    OUT.print(f"page: {out}", highlight=False)
 
 
 @cli.command(epilog=example("unlabel scan photos/"))

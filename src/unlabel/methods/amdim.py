@@ -25,9 +25,12 @@ Flow
 Symbols
     f        encoder            a network of the paper's own, the one that is kept; evaluation sees h1
     g5, g7   heads              one for each map, thrown away
-    d        embedding_dim      (n_rkhs)        C   encoder_width (ndf): C = 4 of it at 32 pixels, else 8
-             encoder_depth      (n_depth) blocks of each stage
-    c        score_clip         lambda  score_penalty
+    d        embedding_dim      (n_rkhs)
+    C        encoder_width      (ndf) C = 4 of it at 32 pixels, else 8
+    c        score_clip
+    lambda   score_penalty
+
+    encoder_depth      (n_depth) blocks of each stage
 
 Departures
     The place of u5 comes from the view's record instead of a generator in the loss: the loss of a batch is always the

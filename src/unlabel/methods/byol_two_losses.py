@@ -34,8 +34,8 @@ Symbols
                                               and Inc(h_2) how the views differ (crop, flip, colours), in standard
                                               deviations of the batch; mean squared error
     +             reduction                   "sum" of both directions, as in BYOL, or their "mean"
-    f, p, q       backbone, projector, predictor; second_projector, second_predictor
-    f_xi, p_xi    teacher, of teacher_momentum
+    f, p, q       backbone, projector, predictor            of the second loss second_projector, second_predictor
+    f_xi, p_xi    teacher                     of teacher_momentum
 
 Departures
     The gate acts on pooled features. On maps it would need views that are aligned, and random crops are not.

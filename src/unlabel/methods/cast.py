@@ -27,12 +27,17 @@ Flow
                           └─ object alone ─ f' ─ g' ─ k_m
 
 Symbols
-    f, g     backbone, projector (projector_layers = 1 as in MoCo v1; 2 with a ReLU as in v2)
-    f', g'   teacher              m     teacher_momentum
-    tau      temperature          u     queue, of queue_length keys
+    f, g     backbone, projector  projector_layers = 1 as in MoCo v1; 2 with a ReLU as in v2
+    f', g'   teacher
+    m        teacher_momentum
+    tau      temperature
+    u        queue                of queue_length keys
     lambda   attention_weight     0 is momentum contrast on the same crops
-    rectified     the ReLU of Grad-CAM; together: one cosine for the maps of a whole batch instead of one an image
-    second_order  whether the loss reaches alpha; cover: the share of the object that crops show at least
+
+    rectified     the ReLU of Grad-CAM
+    together      one cosine for the maps of a whole batch instead of one an image
+    second_order  whether the loss reaches alpha
+    cover         the share of the object that crops show at least
 
 Departures
     There is one cosine for each image, and the ReLU acts; in the authors' code there is one for the batch (together),

@@ -31,8 +31,10 @@ Symbols
     f_q        projector(backbone(x))    the backbone is kept; the projector has no batch norm
     f_k        teacher                   no gradient
     m          teacher_momentum
-    tau        temperature               tau_s      strong_temperature
-    K          queue_length              beta       beta
+    tau        temperature
+    tau_s      strong_temperature
+    K          queue_length
+    beta       beta
     d          projector_dim
     shuffle    bn_splits                 batch norm sees the batch in so many parts (in the paper 8, one a GPU),
                                          a key in other company than its query; 1: the whole batch at once

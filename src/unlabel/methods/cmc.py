@@ -20,12 +20,16 @@ Flow
     v^l and v^c follow z^l and z^c after the update
 
 Symbols
-    f_l, f_c  backbone.lightness, backbone.colour   both are kept; evaluation sees their features side by side
+    f_l, f_c  backbone            its `lightness` and its `colour`: both are kept; evaluation sees them side by side
     g_l, g_c  projectors          one linear layer each, to d = projector_dim
-    v^l, v^c  banks               one row for each image of the training set; m = negatives, 0: the softmax over all
-    tau       temperature         mu  bank_momentum
-    objective = softmax           of the own and the m drawn rows, instead of NCE
-              = in_batch          z^l must find its z^c among those of the batch and the other way round; no bank
+    v^l, v^c  banks               one row for each image of the training set
+    m         negatives           0: the softmax over all
+    tau       temperature
+    mu        bank_momentum
+
+    objective  softmax: of the own and the m drawn rows, instead of NCE; in_batch: z^l must find its z^c among those of
+               the batch and the other way round, no bank
+
     More than two sights: `losses.core_view` and `losses.full_graph`.
 
 Departures

@@ -22,7 +22,7 @@ Symbols
     g_enc  backbone      kept, together with the cutting: an image's vector is the mean of those of its patches
     g_ar   context       RowContext: context_width, context_blocks
     G      grid          patches a side; their side is that of the image x 2 / (grid + 1) at overlap 1/2
-    K, k_0 steps, skip   k_0 = skip + 1: rows that still share pixels with row i could be told by copying them
+    K, k_0  steps, skip  k_0 = skip + 1: rows that still share pixels with row i could be told by copying them
     W_k    predictors    a matrix for each k
 
 Departures

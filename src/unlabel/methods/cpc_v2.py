@@ -22,9 +22,9 @@ Flow
 Symbols
     f      backbone         kept, together with the cutting: an image's vector is the mean of those of its patches
     g      context          RowContext, the same for all directions: context_width, context_blocks
-    T, W_k target, predictors   to d = target_dim dimensions; the 0.1 is prediction_scale
+    T, W_k  target, predictors  to d = target_dim dimensions; the 0.1 is prediction_scale
     G      grid             patches a side, overlap the share that neighbours have in common
-    k_0    steps_to_ignore + 1: rows that still share pixels could be told by copying them; steps: the last k
+    k_0    steps_to_ignore  plus 1: rows that still share pixels could be told by copying them; steps: the last k
 
 Departures
     Of the augmentation of patches, dropping two of three channels (0 in their place, for every patch: the paper does

@@ -26,10 +26,11 @@ Symbols
     tau        temperature
     lambda     lambda_nce
     NCE(y)     identity        G should leave images of Y alone
-    sg         detach: keys carry no gradient, so G learns through q only
+    sg         detach          keys carry no gradient, so G learns through q only
 
-Several processes: every norm and every contrast stays inside one image, so nothing is gathered but the draw of
-places (and of the flip): all ranks look at rank 0's, as the images of one batch share theirs.
+Several processes
+    Every norm and every contrast stays inside one image, so nothing is gathered but the draw of places (and of the
+    flip): all ranks look at rank 0's, as the images of one batch share theirs.
 
 Departures
     Means over taps and places, and the half before the two NCE terms, follow the authors' code; the paper sums.

@@ -25,11 +25,14 @@ Flow
            └─ small crops ──── student g_s ──┴─ sharpen ────────────┘
 
 Symbols
-    g_s               head(backbone(x))      g_t       teacher, an average; its backbone is kept
-    K                 prototypes             C, m      centre, centre_momentum
-    tau_s             student_temperature    lambda_0  teacher_momentum
-    tau_t             teacher_temperature, reached in a straight line from warmup_teacher_temperature over
-                      warmup_teacher_epochs
+    g_s               head, backbone         head(backbone(x))
+    g_t               teacher                an average; its backbone is kept
+    K                 prototypes
+    C, m              centre, centre_momentum
+    tau_s             student_temperature
+    lambda_0          teacher_momentum
+    tau_t             teacher_temperature    reached in a straight line from warmup_teacher_temperature over
+                                             warmup_teacher_epochs
 
 Departures
     The prototype layer and the loss run in float32 under mixed precision.

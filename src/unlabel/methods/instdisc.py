@@ -27,7 +27,8 @@ Symbols
     tau      temperature
     lambda   proximal         the paper's ablation has 30
     mu       bank_momentum
-    objective = softmax       of the own and the m drawn rows, instead of NCE (the authors' later code)
+
+    objective    softmax: of the own and the m drawn rows, instead of NCE (the authors' later code)
 
 Departures
     All images of a batch, on all ranks, share one draw of m negatives; the authors draw m for each.

@@ -22,10 +22,14 @@ Flow
 Symbols
     theta    backbone             the network that is kept, the same for images and pieces
     f        projector            linear, or an MLP where projector_layers > 1 (hidden: projector_width)
-    W_1, W_2 piece_projector, puzzle_projector
-    v        bank                 one row for each image of the training set; m = negatives, 0: the softmax over all
-    tau      temperature          mu  bank_momentum            lambda  puzzle_weight
-    objective = softmax           of the own and the m drawn rows, instead of NCE
+    W_1, W_2  piece_projector, puzzle_projector
+    v        bank                 one row for each image of the training set
+    m        negatives            0: the softmax over all
+    tau      temperature
+    mu       bank_momentum
+    lambda   puzzle_weight
+
+    objective    softmax: of the own and the m drawn rows, instead of NCE
 
 Departures
     h is that of instance discrimination with a constant Z of the first batch, as in the authors' code; in the paper's

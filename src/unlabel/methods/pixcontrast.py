@@ -26,7 +26,9 @@ Symbols
     g        projector           at every place the same
     f', g'   teacher             an average that takes no gradient
     T        distance            in diagonals of a place's box
-    tau      temperature         m_0  teacher_momentum     d  projector_dim
+    tau      temperature
+    m_0      teacher_momentum
+    d        projector_dim
 
 Departures
     Distances are measured in pixels of the image, where the authors' code takes fractions of its sides, which differ

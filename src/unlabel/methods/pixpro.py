@@ -31,7 +31,8 @@ Symbols
     f', p'   teacher              an average that takes no gradient
     T        distance             in diagonals of a place's box
     r, q     instance_projector, instance_predictor
-    m_0      teacher_momentum     d  projector_dim
+    m_0      teacher_momentum
+    d        projector_dim
 
 Departures
     Distances are measured in pixels of the image, where the authors' code takes fractions of its sides, which differ

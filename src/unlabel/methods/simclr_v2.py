@@ -25,7 +25,7 @@ Symbols
     f         backbone            kept; larger and selective-kernel networks by their names in timm, such as skresnet50
     g         projector           projector_layers = 3
     tau       temperature
-    K, M      queue_length, queue 0: no memory and no teacher
+    K, M      queue_length, queue  0: no memory and no teacher
     m         teacher_momentum
     d         projector_dim
 

@@ -26,10 +26,15 @@ Flow
            └─ small crops ─── f ─ g ─ z ─── C ─┴─ softmax ─ predictions ────────────────────┘  different crops
 
 Symbols
-    f        backbone      the network that is kept        tau      temperature
-    g        projector     thrown away                     epsilon  epsilon, how soft codes are
-    C, K     prototypes    its rows, their number          d        projector_dim
-    queue    queue_length images of earlier batches, kept from epoch queue_from on; for batches smaller than K
+    f        backbone      the network that is kept
+    g        projector     thrown away
+    C, K     prototypes    its rows, their number
+    d        projector_dim
+    tau      temperature
+    epsilon  epsilon       how soft codes are
+    queue    queue         queue_length images of earlier batches, kept from epoch queue_from on; for batches smaller
+                           than K
+
     freeze_prototypes      epochs in which C rests
 
 Departures
