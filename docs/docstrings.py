@@ -1,6 +1,7 @@
 """Docstrings as reStructuredText, for the reference: what was written for reading as it stands.
 
-A paragraph is a paragraph; indented lines, and lines of a name, two spaces and what it is, keep their lines.
+A paragraph is a paragraph; indented lines, and lines of a name, two spaces and what it is, keep their lines. (Two
+spaces after a full stop come before a citation.)
 """
 
 import re
@@ -18,7 +19,7 @@ def as_rst(text: str) -> str:
     """The text of a docstring (without its indentation) in reStructuredText."""
     parts = []
     for paragraph in re.split(r"\n\s*\n", text.strip("\n")):
-        kept = any(re.match(r" +\S", line) or re.search(r"\S {2,}\S", line) for line in paragraph.split("\n"))
+        kept = any(re.match(r" +\S", line) or re.search(r"[^\s.] {2,}\S", line) for line in paragraph.split("\n"))
         parts.append(_literal(paragraph) if kept else _prose(paragraph))
     return "\n\n".join(parts) + "\n"
 

@@ -5,6 +5,7 @@ Nothing is asked of the network, so whether another site still has a page is not
 
 import re
 from html.parser import HTMLParser
+from os.path import normpath
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -34,7 +35,9 @@ class _Reader(HTMLParser):
 
 def dead(site: Path) -> list[str]:
     """One line for each link of the site (HTML files under a folder) that is wrong, and each part from elsewhere."""
-    pages = {path: _read(path) for path in sorted(site.rglob("*.html"))}
+    site = site.resolve()
+    theirs = site / "_static"  # templates of the theme among it, which are no pages
+    pages = {path: _read(path) for path in sorted(site.rglob("*.html")) if not path.is_relative_to(theirs)}
     found = []
     for path, page in pages.items():
         where = path.relative_to(site).as_posix()
@@ -61,11 +64,9 @@ def _wrong(link: str, path: Path, pages: dict[Path, _Reader]) -> str | None:
         return None if _HOST.fullmatch(parts.hostname or "") else "not an address"
     if parts.scheme or parts.netloc:
         return None if parts.scheme in ("mailto", "data") else "an address of a kind that pages do not have"
-    target = (path.parent / unquote(parts.path)).resolve() if parts.path else path.resolve()
-    target = target / "index.html" if target.is_dir() else target
-    if not target.is_file():
+    target = Path(normpath(path.parent / unquote(parts.path))) if parts.path else path
+    if target not in pages and not target.is_file():
         return "there is no such file"
-    page = next((page for known, page in pages.items() if known.resolve() == target), None)
-    if page is not None and unquote(parts.fragment) not in page.names:
+    if target in pages and unquote(parts.fragment) not in pages[target].names:
         return "there is no such place on the page"
     return None

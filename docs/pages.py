@@ -110,14 +110,12 @@ def all_commands() -> str:
         for name in top.list_commands(context):
             command = top.get_command(context, name)
             assert command is not None
-            with click.Context(
-                command, info_name=name, parent=context, terminal_width=100, max_content_width=100
-            ) as own:
+            with click.Context(command, info_name=name, parent=context, terminal_width=90, max_content_width=90) as own:
                 text = command.get_help(own)
             parts += [
                 f"## {name}",
                 f"{markdown.escaped(command.get_short_help_str(200))}",
-                f"~~~~~~text\n{text}\n~~~~~~",
+                f"~~~~~~{{code-block}} text\n:class: help\n\n{text}\n~~~~~~",
             ]
     return "\n\n".join(parts) + "\n"
 

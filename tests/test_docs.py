@@ -58,11 +58,16 @@ def command_of(name: str) -> click.Command:
     return command
 
 
+def is_free(command: click.Command) -> bool:
+    """Whether its options are those of runs and methods, which click does not know."""
+    return bool(command.context_settings.get("ignore_unknown_options"))
+
+
 def check_whole(line: str) -> None:
     """Fault, UsageError or AssertionError unless the line could be run, were the files there. Nothing is opened."""
     _, name, *words = shlex.split(line, comments=True)
     command = command_of(name)
-    if not command.ignore_unknown_options:
+    if not is_free(command):
         with command.make_context(name, words) as context:
             if "method" in context.params:
                 methods.get(context.params["method"])
@@ -88,7 +93,7 @@ def known(name: str) -> set[str]:
     """The names of a command's options, with dashes."""
     command = command_of(name)
     found = {option for param in command.params for option in param.opts}
-    if command.ignore_unknown_options:
+    if is_free(command):
         own = {"bench": ["seeds", "out"]}.get(name, ["resume"])
         kinds = [TAUGHT[name]] if name in TAUGHT else [methods.get(method) for method in methods.available()]
         names = [*own, *options.KINDS, *(hyper for kind in kinds for hyper in options.hyperparameters(kind))]
@@ -173,9 +178,11 @@ def test_links_that_lead_nowhere_are_found(tmp_path: Path) -> None:
 
 
 def test_docstrings_become_paragraphs_and_what_is_aligned_keeps_its_lines() -> None:
-    text = "Take `a_b` and c*d_.\n\nz1, z2  [B, d] two views\n        of images\n\n    L = x * y\n\nThe\nend."
+    text = (
+        "Take `a_b` and c*d_.  Ada, 2020.\n\nz1, z2  [B, d] two views\n        of images\n\n    L = x * y\n\nThe\nend."
+    )
     expected = (
-        "Take ``a_b`` and c\\*d\\_.\n\n::\n\n    z1, z2  [B, d] two views\n            of images\n\n"
+        "Take ``a_b`` and c\\*d\\_. Ada, 2020.\n\n::\n\n    z1, z2  [B, d] two views\n            of images\n\n"
         "::\n\n        L = x * y\n\nThe end.\n"
     )
     assert load("docstrings").as_rst(text) == expected
@@ -224,6 +231,7 @@ def build(project: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *words], cwd=project, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_it_builds_without_a_warning_and_a_wrong_link_fails_the_build(copy: Path) -> None:
     for package in ("sphinx", "myst_parser", "pydata_sphinx_theme"):
         pytest.importorskip(package, reason="needs `pip install 'unlabel[docs]'`")

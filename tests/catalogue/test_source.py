@@ -53,7 +53,7 @@ def test_losses_are_those_that_a_method_names_or_takes_by_default() -> None:
         ("byol", "teacher", "self.teacher = "),
         ("mae", "targets", "def targets("),
         ("mae", "decoder_width", "decoder_width: int = 512"),
-        ("clip", "tokens", "batch.tokens"),
+        ("mae", "masks", "batch.masks"),
     ],
 )
 def test_a_name_stands_where_it_is_made_else_where_it_is_first_said(method: str, name: str, line: str) -> None:

@@ -3,6 +3,7 @@
 import re
 from html import escape
 from importlib.resources import files
+from textwrap import dedent
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
@@ -72,7 +73,8 @@ def listing(page: Page) -> str:
 
 def _code(code: Code, *, linked: bool) -> str:
     """Numbered lines: those of the whole file can be linked to, and those of its excerpts link there."""
-    shown = highlight(code.lines.text, PythonLexer(stripnl=False), HtmlFormatter(nowrap=True))
+    text = code.lines.text if code.listing else dedent(code.lines.text)  # a class leaves no room beside equations
+    shown = highlight(text, PythonLexer(stripnl=False), HtmlFormatter(nowrap=True))
     lines = []
     for number, line in enumerate(shown.rstrip("\n").split("\n"), code.lines.first):
         if code.listing:

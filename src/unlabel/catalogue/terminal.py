@@ -28,8 +28,8 @@ def _block(block: Block, console: Console) -> None:
         case Items(lines):
             for line in lines:
                 console.print(Text(f"    - {line}"))
-        case Links(words, links):
-            console.print(Text(f"    {words} {', '.join(link.text for link in links)}."))
+        case Links(before, links):
+            console.print(Text(f"    {before} {', '.join(link.text for link in links)}."))
         case Drawing(text):
             for line in text.split("\n"):
                 console.print(Text(f"    {line}".rstrip()))
@@ -43,8 +43,8 @@ def _block(block: Block, console: Console) -> None:
         case Code(lines):
             console.print(Text(f"\n    {lines.path}", "dim"))
             shown = Syntax("", "python", theme="ansi_dark", background_color="default").highlight(lines.text)
-            for number, part in enumerate(shown.split("\n", allow_blank=True)[: lines.text.count("\n") + 1]):
-                console.print(Text(f"{lines.first + number:>5}  ", "dim"), part, sep="")
+            for number, line_shown in enumerate(shown.split("\n", allow_blank=True)[: lines.text.count("\n") + 1]):
+                console.print(Text(f"{lines.first + number:>5}  ", "dim"), line_shown, sep="")
         case Table(head, rows):
             grid = Grid(*head)
             for row in rows:
