@@ -1,6 +1,8 @@
 """The pages of the documentation that are made from the code: methods, recipes, commands, Python."""
 
 import inspect
+import re
+import textwrap
 from importlib import import_module
 from itertools import groupby
 from pathlib import Path
@@ -25,6 +27,9 @@ ROOMS = {
     "unlabel.diagnostics": "Diagnostics",
 }
 """Packages whose public names are the reference, and what they are called there."""
+
+
+WIDTH = 80  # columns of a help text
 
 
 def write_all(docs: Path) -> None:
@@ -110,14 +115,27 @@ def all_commands() -> str:
         for name in top.list_commands(context):
             command = top.get_command(context, name)
             assert command is not None
-            with click.Context(command, info_name=name, parent=context, terminal_width=90, max_content_width=90) as own:
-                text = command.get_help(own)
+            with click.Context(
+                command, info_name=name, parent=context, terminal_width=WIDTH, max_content_width=WIDTH
+            ) as own:
+                text = wrapped(command.get_help(own))
             parts += [
                 f"## {name}",
                 f"{markdown.escaped(command.get_short_help_str(200))}",
                 f"~~~~~~{{code-block}} text\n:class: help\n\n{text}\n~~~~~~",
             ]
     return "\n\n".join(parts) + "\n"
+
+
+def wrapped(text: str) -> str:
+    """A help text whose long lines of a name and its meaning go on below the meaning."""
+    lines = []
+    for line in text.split("\n"):
+        named = re.match(r" +\S+ {2,}(?=\S)", line)
+        if named and len(line) > WIDTH:
+            line = textwrap.fill(line, WIDTH, subsequent_indent=" " * named.end(), break_on_hyphens=False)
+        lines.append(line)
+    return "\n".join(lines)
 
 
 def python(room: str, title: str) -> str:

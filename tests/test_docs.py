@@ -201,6 +201,14 @@ def test_generated_pages_name_every_method_recipe_and_command() -> None:
     assert ".. autoclass:: unlabel.methods.Method\n   :members:" in pages.python("unlabel.methods", "Methods")
 
 
+def test_long_lines_of_a_help_text_go_on_below_their_meaning() -> None:
+    wrapped = load("pages").wrapped
+    line = f"  name    {'word ' * 20}".rstrip()
+    first, second = wrapped(f"  x  y\n{line}").split("\n")[1:]
+    assert len(first) <= 80 and second.startswith(" " * 10 + "word") and f"{first} {second.strip()}" == line
+    assert wrapped("no name here " * 9) == "no name here " * 9
+
+
 def test_pages_of_methods_that_are_gone_are_removed(tmp_path: Path) -> None:
     pages = load("pages")
     (tmp_path / "methods").mkdir()

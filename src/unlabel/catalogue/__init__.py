@@ -4,6 +4,7 @@ import inspect
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any
 
 from unlabel import methods
@@ -39,6 +40,7 @@ class Entry:
         return f"https://arxiv.org/abs/{self.paper}" if self.paper else ""
 
 
+@cache
 def entry(name: str) -> Entry:
     """The entry of one method; Fault with the nearest name if there is none."""
     method = methods.get(name)
