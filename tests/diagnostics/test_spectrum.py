@@ -1,15 +1,20 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from unlabel.diagnostics import (
     covariance_spectrum,
+    decay_of,
     dimensions_for,
     directions_above,
     effective_rank,
+    participation_of,
+    participation_ratio,
     rank_of,
     singular_values,
+    spectral_decay,
 )
 
 
@@ -58,8 +63,7 @@ def test_rank_of_known_values():
 
 def test_rank_is_not_the_participation_ratio():
     values = singular_values(torch.randn(200, 20) * torch.logspace(0, -2, 20))
-    ratio = float(values.square().sum() ** 2 / values.pow(4).sum())
-    assert rank_of(values) > 1.5 * ratio
+    assert rank_of(values) > 1.5 * participation_of(values)
 
 
 def test_more_images_than_dimensions_and_fewer():
@@ -107,3 +111,59 @@ def test_one_direction_and_an_even_cloud_are_counted():
     line = torch.randn(30, 1, dtype=torch.float64) * torch.randn(1, 10, dtype=torch.float64)
     assert directions_above(covariance_spectrum(line)) == 1
     assert directions_above(covariance_spectrum(torch.randn(200, 10, dtype=torch.float64))) == 10
+
+
+def test_participation_counts_equal_directions_and_one():
+    assert participation_ratio(torch.cat((torch.eye(12), -torch.eye(12)))) == pytest.approx(12, abs=1e-9)
+    assert participation_ratio(torch.randn(30, 1) * torch.randn(1, 10)) == pytest.approx(1, abs=1e-5)
+    assert participation_ratio(torch.randn(1, 8).expand(20, 8)) == 0
+
+
+def test_participation_of_halving_variances_is_three():
+    values = torch.tensor([2.0**-k for k in range(1, 40)], dtype=torch.float64).sqrt()
+    assert participation_of(7 * values) == pytest.approx(3, abs=1e-9)
+
+
+def test_participation_is_that_of_the_covariance():
+    x = torch.randn(50, 9, dtype=torch.float64) * torch.linspace(1, 3, 9)
+    z = torch.nn.functional.normalize(x, dim=1)
+    covariance = np.cov(z.numpy().T)
+    expected = np.trace(covariance) ** 2 / np.trace(covariance @ covariance)  # without any eigenvalue
+    assert participation_ratio(x) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("power", [0.0, 0.5, 1.0, 2.5])
+def test_a_power_law_has_its_exponent(power):
+    values = torch.arange(1, 300, dtype=torch.float64).pow(-power / 2)
+    assert decay_of(values) == pytest.approx(power, abs=1e-9)
+    assert decay_of(5 * values[:40]) == pytest.approx(power, abs=1e-9)  # fewer than the ranks of the fit
+
+
+def test_the_first_three_and_those_after_the_hundredth_do_not_matter():
+    values = torch.arange(1, 300, dtype=torch.float64).pow(-0.5)
+    other = values.clone()
+    other[:3], other[100:] = 50.0, 1e-9
+    assert decay_of(other) == decay_of(values)
+    other[3] = 1.0
+    assert decay_of(other) > decay_of(values)
+
+
+def test_the_fit_is_that_of_weighted_least_squares():
+    values = torch.rand(120, dtype=torch.float64).sort(descending=True).values
+    k = np.arange(4, 101)
+    slope, _ = np.polyfit(np.log(k), np.log(values.numpy()[3:100] ** 2), 1, w=np.sqrt(1 / k))
+    assert decay_of(values) == pytest.approx(-slope, rel=1e-9)
+
+
+def test_too_few_directions_have_no_decay():
+    assert math.isnan(spectral_decay(torch.randn(50, 5)))  # ranks 4 and 5
+    assert math.isfinite(spectral_decay(torch.randn(50, 6)))
+    assert math.isnan(decay_of(torch.cat((torch.rand(5), torch.zeros(60)))))
+    assert math.isnan(decay_of(torch.full((50,), torch.nan)))
+
+
+def test_noise_is_flatter_than_a_narrow_cloud():
+    x = torch.randn(2000, 64)
+    narrow = x * torch.arange(1, 65).pow(-1.0)  # variances k^-2
+    assert 0 < spectral_decay(x) < 0.3
+    assert spectral_decay(narrow) == pytest.approx(2, abs=0.3)

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from unlabel.diagnostics import feature_std, healthy_std, mean_cosine
+from unlabel.diagnostics import feature_norm, feature_std, healthy_std, mean_cosine
 
 
 def test_equal_embeddings_have_no_spread():
@@ -47,3 +47,12 @@ def test_std_against_lightly():
 def test_pairs_need_two_rows():
     with pytest.raises(ValueError, match="two embeddings"):
         mean_cosine(torch.randn(1, 4))
+
+
+def test_lengths_by_hand():
+    x = torch.tensor([[3.0, 4.0], [0.0, 1.0], [6.0, 8.0]])  # 5, 1, 10
+    mean, std = feature_norm(x)
+    assert mean == pytest.approx(16 / 3)
+    assert std == pytest.approx(((5 - mean) ** 2 + (1 - mean) ** 2 + (10 - mean) ** 2) ** 0.5 / 3**0.5)
+    assert feature_norm(torch.eye(4)) == (1, 0)
+    assert feature_norm(7 * x) == pytest.approx((7 * mean, 7 * std))

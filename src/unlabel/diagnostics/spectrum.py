@@ -1,9 +1,14 @@
 """How many directions carry the embeddings? The spectrum sees a collapse onto a few dimensions, which a mean cannot."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+
+FITTED = (4, 100)
+"""The first and the last rank that `spectral_decay` looks at."""
 
 
 def singular_values(x: Float[Tensor, "n d"], *, normalise: bool = True) -> Float[Tensor, "k"]:
@@ -60,8 +65,8 @@ def effective_rank(x: Float[Tensor, "n d"]) -> float:
     Returns a number in [1, min(n - 1, D)], or 0 where all rows are equal. One direction gives 1, D equal ones D.
     Garrido, Balestriero, Najman and LeCun, ICML 2023, arXiv 2210.02885, equations 1 and 2, with one departure: rows
     are normalised and centred first (`singular_values`), for an offset that all images share tells nothing about any.
-    The participation ratio (sum s²)² / sum s⁴ is another number: built from variances, it is never larger on the
-    same data and far less moved by weak directions.
+    `participation_ratio` is another number: built from variances, it is never larger on the same data and far less
+    moved by weak directions.
     Read it beside `feature_std`: the rounding errors of a complete collapse have a high rank too.
     """
     return rank_of(singular_values(x))
@@ -90,3 +95,58 @@ def dimensions_for(values: Float[Tensor, "k"], variance: float = 0.99) -> int:
         return 0
     # A relative margin far below any share: the last sum and its share 1.0 must not differ by rounding.
     return int((carried < carried[-1] * variance * (1 - 1e-12)).sum()) + 1
+
+
+def participation_ratio(x: Float[Tensor, "n d"]) -> float:
+    """How many directions share the variance: (sum_k l_k)² / sum_k l_k², l the eigenvalues of the covariance.
+
+    x  [n, D] embeddings of n >= 2 different images
+
+    Returns a number in [1, min(n - 1, D)], or 0 where all rows are equal. One direction gives 1, D equal ones D, and
+    D directions of which the k-th has variance 2^-k about 3. Few images make it smaller: it compares where n is the
+    same. Rows are normalised and centred first (`singular_values`).
+    Gao, Trautmann, Yu, Santhanam, Ryu, Shenoy and Ganguli, A theory of multineuronal dimensionality, dynamics and
+    measurement, bioRxiv 214262, 2017.
+    """
+    return participation_of(singular_values(x))
+
+
+def participation_of(values: Float[Tensor, "k"]) -> float:
+    """The participation ratio of singular values that are already there; see `participation_ratio`."""
+    variances = values.double().square()
+    total = variances.sum()
+    return 0.0 if total <= 0 else float((variances / total).square().sum().reciprocal())
+
+
+def spectral_decay(x: Float[Tensor, "n d"]) -> float:
+    """alpha-ReQ: how fast the spectrum falls, the alpha of l_k ~ k^-alpha, l_1 >= l_2 >= ... the eigenvalues of the
+    covariance.
+
+    x  [n, D] embeddings of n >= 2 different images
+
+    Returns -1 times the slope of log l_k over log k, at least squares with weights 1 / k over the ranks k = 4 .. 100,
+    or as many as are above zero; not a number where these are fewer than three. 0 is a flat spectrum, which noise has;
+    a large alpha means that few directions carry nearly everything. The paper finds the best representations near 1.
+    Few images make it larger: it compares where n is the same.
+    Agrawal, Mondal, Ghosh and Richards, alpha-ReQ, NeurIPS 2022 (volume 35, pages 17626 to 17638). The paper does not
+    say which ranks it fits; ranks and weights are those of the authors' code, which has them from Stringer et al.,
+    Nature 571, 2019. One departure: rows are normalised first (`singular_values`).
+    """
+    return decay_of(singular_values(x))
+
+
+def decay_of(values: Float[Tensor, "k"], ranks: tuple[int, int] = FITTED) -> float:
+    """The alpha of singular values that are already there, largest first; see `spectral_decay`.
+
+    ranks  the first and the last rank of the fit, counted from 1
+    """
+    first, last = ranks
+    fitted = values[first - 1 : last].double().cpu()
+    fitted = fitted[fitted > 0]  # those that are not come last
+    if len(fitted) < 3:
+        return math.nan
+    k = torch.arange(first, first + len(fitted), dtype=torch.float64)
+    weight = (1 / k) / (1 / k).sum()
+    x, y = k.log(), 2 * fitted.log()
+    apart = x - (weight * x).sum()
+    return float(-(weight * apart * y).sum() / (weight * apart.square()).sum())

@@ -1,4 +1,4 @@
-"""Do different images get different embeddings? Two numbers that see a complete collapse."""
+"""Do different images get different embeddings? Two numbers that see a complete collapse, and how long vectors are."""
 
 import torch
 import torch.nn.functional as F
@@ -37,6 +37,19 @@ def mean_cosine(x: Float[Tensor, "n d"]) -> float:
     u = _unit(x)
     pairs = len(u) * (len(u) - 1)
     return float((u.sum(dim=0).square().sum() - u.square().sum()) / pairs)
+
+
+def feature_norm(x: Float[Tensor, "n d"]) -> tuple[float, float]:
+    """How long embeddings are, which no cosine sees: the mean and the standard deviation of |x_i|.
+
+    x  [n, D] embeddings of n different images, as the network makes them
+
+    Both are >= 0, the second 0 where all have one length (it divides by n). Lengths that grow without end slow down an
+    objective of cosines, whose gradient falls as 1 / |x|; images that are unlike the others are often short.
+    Draganov, Vadgama, Damrich, Böhm, Maes, Kobak and Bekkers, ICML 2025, arXiv 2502.09252.
+    """
+    lengths = x.detach().to("cpu", torch.float64).norm(dim=1)
+    return float(lengths.mean()), float(lengths.std(correction=0))
 
 
 def _unit(x: Tensor) -> Tensor:
