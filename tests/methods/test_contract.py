@@ -12,7 +12,7 @@ import torch.multiprocessing as mp
 from torch import Tensor
 
 from tests.methods.toy import toy_batch, toy_loader, toy_method
-from unlabel import methods
+from unlabel import diagnostics, methods
 from unlabel.engine.callbacks import quiet_lightning
 from unlabel.engine.options import hyperparameters
 from unlabel.losses.objectives import OBJECTIVES
@@ -102,6 +102,31 @@ def test_embed_gives_one_vector_an_image_that_ignores_its_neighbours(name: str) 
         together, alone = method.embed(x), method.embed(x[:1])
     assert together.ndim == 2 and len(together) == len(x)
     torch.testing.assert_close(together[:1], alone, rtol=1e-4, atol=1e-5)
+
+
+@every_method
+def test_what_follows_and_what_is_followed_are_backbones_of_the_same_parameters(name: str) -> None:
+    method = toy_method(name).eval()
+    pair = method.followed()
+    assert (pair is None) is (getattr(method, "teacher", None) is None)
+    if pair is None:
+        return
+    teacher, student = pair
+    assert method.kept in pair and diagnostics.parameter_distance(teacher, student) == 0
+    assert not any(p.requires_grad for p in teacher.parameters())
+    x = toy_batch(name, method).views[0]
+    with torch.no_grad():
+        assert teacher(x).shape == student(x).shape == method.embed(x).shape
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if "prototypes" in hyperparameters(methods.get(name))])
+def test_prototypes_have_probabilities(name: str) -> None:
+    method = toy_method(name).eval()
+    x = toy_batch(name, method).views[0]
+    with torch.no_grad():
+        p = method.assigned(method.embed(x))
+    assert isinstance(method, methods.Assigns) and p.shape == (len(x), 32)
+    torch.testing.assert_close(p.sum(dim=1), torch.ones(len(x)))
 
 
 class Again:

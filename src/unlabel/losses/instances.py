@@ -47,3 +47,15 @@ def instance_discrimination(
         if log_z is None:
             return F.softplus(others.logsumexp(dim=1) - own)
         return nce(own - log_z, others - log_z, log_noise_density=-math.log(len(rows)))
+
+
+def uninformed(images: int, *, drawn: int, nce: bool) -> float:
+    """The value of `instance_discrimination` where every image is as likely as any other: it knows nothing.
+
+    images  n, how many are remembered
+    drawn   m, how many serve as negatives; 0: all of them
+    nce     noise-contrastive estimation, not the softmax, of those that are drawn
+    """
+    if not drawn:
+        return math.log(images)
+    return (drawn + 1) * math.log(drawn + 1) - drawn * math.log(drawn) if nce else math.log(1 + drawn)

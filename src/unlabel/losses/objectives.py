@@ -1,6 +1,7 @@
 """The objectives of two views by name: any of them trains a learner of two views, such as SimCLR."""
 
 import inspect
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
@@ -56,7 +57,7 @@ def objective(name: Objective, *, temperature: float, **own: Any) -> Callable[..
     """
     function = OBJECTIVES[name]
     takes = inspect.signature(function).parameters
-    chosen = {key: value for key, value in own.items() if value is not None}
+    chosen = _given(own)
     for key in chosen:
         if key not in takes:
             others = [other for other, loss in OBJECTIVES.items() if key in inspect.signature(loss).parameters]
@@ -64,3 +65,37 @@ def objective(name: Objective, *, temperature: float, **own: Any) -> Callable[..
     if "temperature" in takes:
         chosen["temperature"] = temperature
     return partial(function, **chosen)
+
+
+def collapse_values(name: Objective, images: int, /, **own: Any) -> dict[str, float]:
+    """What the objective called `name` is where embeddings of all images are (nearly) equal: {what is the case: value}.
+
+    images  B > 1, of all ranks
+    own     its other parameters, as in `objective`
+
+    Each value stands where its objective is defined, and none depends on the temperature. "Nearly", for the hardest
+    of equal negatives are all of them.
+    """
+    defaults = {key: parameter.default for key, parameter in inspect.signature(OBJECTIVES[name]).parameters.items()}
+    given = defaults | _given(own)
+    negatives = 2 * images - 2
+    if name == "n_pair":  # whose penalty of norms is 0 for one embedding only
+        return {"all embeddings are 0": math.log(images)}
+    if name in ("dcl", "dclw"):
+        value = math.log(negatives)
+    elif name == "hard":
+        value = math.log(1 + math.ceil(given["alpha"] * negatives))
+    elif name in ("simple", "align_uniform"):
+        value = 0.0
+    elif name == "drlim":
+        value = given["margin"] ** 2 / 4
+    elif name == "triplet":
+        value = math.log(2) if given["margin"] is None else given["margin"]
+    else:
+        value = math.log(1 + negatives)
+    return {"all embeddings are equal": value}
+
+
+def _given(own: dict[str, Any]) -> dict[str, Any]:
+    """The parameters that are not left at their defaults."""
+    return {key: value for key, value in own.items() if value is not None}

@@ -6,9 +6,9 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from unlabel.errors import Fault, nearest
-from unlabel.methods.base import Classifies, Diverged, Method, Player, Reads, Translates
+from unlabel.methods.base import Assigns, Classifies, Diverged, Method, Player, Reads, Translates
 
-__all__ = ["Classifies", "Diverged", "Method", "Player", "Reads", "Translates", "available", "get"]
+__all__ = ["Assigns", "Classifies", "Diverged", "Method", "Player", "Reads", "Translates", "available", "get"]
 
 
 @cache

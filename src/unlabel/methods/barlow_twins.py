@@ -74,6 +74,7 @@ class BarlowTwins(Method):
         super().__init__()
         self.redundancy_weight = redundancy_weight
         self.invariance_weight = invariance_weight
+        self.projector_dim = projector_dim
         self.backbone = backbone
         width: int = backbone.num_features  # type: ignore[assignment]
         self.projector = mlp(width, projector_width, projector_dim, layers=projector_layers, last_norm=None)
@@ -87,6 +88,10 @@ class BarlowTwins(Method):
         z1, z2 = (gather(self.projector(self.backbone(view))) for view in batch.views)  # [B, d] each
         invariance, redundancy = cross_correlation(z1, z2)
         return {"invariance": self.invariance_weight * invariance, "redundancy": self.redundancy_weight * redundancy}
+
+    def collapse_values(self, batch_size: int) -> dict[str, float]:
+        """d: what is constant correlates with nothing."""
+        return {"all embeddings are equal": self.invariance_weight * self.projector_dim}
 
     @torch.no_grad()
     def picture(self, batch: Batch) -> dict[str, Tensor]:

@@ -56,6 +56,15 @@ class Reads(Protocol):
 
 
 @runtime_checkable
+class Assigns(Protocol):
+    """A method that assigns images to prototypes."""
+
+    def assigned(self, h: Tensor) -> Tensor:
+        """Representations [B, D], as `embed` makes them -> how likely each prototype is, [B, K], rows that sum to 1."""
+        ...
+
+
+@runtime_checkable
 class Classifies(Protocol):
     """A method that says which class an image is of."""
 
@@ -170,6 +179,23 @@ class Method(pl.LightningModule, ABC):
         """
         projector = dict(self.named_children()).get("projector")
         return h if projector is None else projector(h)
+
+    def collapse_values(self, batch_size: int) -> dict[str, float]:
+        """What the loss is where learning failed: {what is the case there: value}, such as "all embeddings are equal".
+
+        batch_size  B > 1, the images of a batch, of all ranks
+
+        Empty where no such value is known in advance. It is the sum of all terms; one at which a loss sits does not
+        prove the failure, for BYOL's is also that of a task that is solved.
+        """
+        return {}
+
+    def followed(self) -> tuple[nn.Module, nn.Module] | None:
+        """The backbones of the teacher and of the student that it is an average of; None without a teacher.
+
+        Both turn images [B, C, S, S] into representations [B, D] and have parameters of the same names.
+        """
+        return None
 
     def before_update(self) -> None:
         """Gradients are ready and the optimiser has not moved yet: the place to cancel or clip some of them."""

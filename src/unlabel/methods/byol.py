@@ -93,9 +93,17 @@ class BYOL(Method):
         z = [without_graph(self.teacher, view) for view in batch.views[:LARGE]]
         return LARGE * torch.stack([cosine_regression(q[v], z[u]) for u, v in pairs(len(q), LARGE)]).mean()
 
+    def collapse_values(self, batch_size: int) -> dict[str, float]:
+        """0, where a task that is solved is too."""
+        return {"all embeddings are equal": 0.0}
+
     def after_update(self) -> None:
         """The teacher follows, ever more slowly."""
         ema_update(self.teacher, self._online(), curves.cosine(self.progress, self.teacher_momentum, 1.0))
+
+    def followed(self) -> tuple[nn.Module, nn.Module]:
+        """The teacher's backbone and the student's."""
+        return self.teacher[0], self.backbone
 
     def _online(self) -> nn.Sequential:
         """What the teacher is a copy of: backbone, then projector."""

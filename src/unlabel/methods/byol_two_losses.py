@@ -141,6 +141,10 @@ class BYOLTwoLosses(Method):
             terms["regress"] = self.weights["regress"] * F.mse_loss(told, _made_differently(batch).to(told))
         return terms
 
+    def collapse_values(self, batch_size: int) -> dict[str, float]:
+        """0, where a task that is solved is too; not known where it is told how views differ."""
+        return {} if self.second_loss == "regress" else {"all embeddings are equal": 0.0}
+
     def after_update(self) -> None:
         """The teacher follows, ever more slowly."""
         ema_update(self.teacher, self._online(), curves.cosine(self.progress, self.teacher_momentum, 1.0))
@@ -158,6 +162,10 @@ class BYOLTwoLosses(Method):
             apart = apart.mean(dim=1, keepdim=True)
         scale = all_mean(apart.mean()) if self.gate_scale == "relative" else apart.new_ones(())
         return gate(apart, self.gate_temperature * scale)
+
+    def followed(self) -> tuple[nn.Module, nn.Module]:
+        """The teacher's backbone and the student's."""
+        return self.teacher["backbone"], self.backbone
 
     def _online(self) -> nn.ModuleDict:
         """What the teacher is a copy of."""

@@ -48,6 +48,7 @@ Departures
     Masks come from whoever gives them, where the paper has DeepUSPS's.
 """
 
+import math
 from dataclasses import replace
 from typing import ClassVar, final
 
@@ -152,6 +153,10 @@ class CAST(Method):
             heat = grad_cam(maps, score, rectified=self.rectified, create_graph=second_order)
             return q, normalised(heat)
 
+    def collapse_values(self, batch_size: int) -> dict[str, float]:
+        """log(1 + K), of the contrast alone: what the attention then is depends on where objects lie."""
+        return {} if self.attention_weight else {"all embeddings are equal": math.log(1 + len(self.queue.rows))}
+
     def after_update(self) -> None:
         """The teacher follows, and the keys go into the queue."""
         ema_update(self.teacher, self._student(), self.teacher_momentum)
@@ -169,6 +174,10 @@ class CAST(Method):
         rows = [as_rgb(x * std + mean), *(as_rgb(each) for each in (_masks(shown)[0][:, None], looks))]
         grid = make_grid(torch.cat(rows), nrow=len(x), padding=2, pad_value=1.0)
         return {"attention": (grid.clamp(0, 1) * 255).round().to(torch.uint8).cpu()}
+
+    def followed(self) -> tuple[nn.Module, nn.Module]:
+        """The teacher's backbone and the student's."""
+        return self.teacher[0], self.backbone
 
     def _student(self) -> nn.Sequential:
         """What the teacher is a copy of."""

@@ -119,6 +119,10 @@ class CLIP(Method):
         t = gather(self.text_vectors(batch.tokens))
         return matching(i, t, temperature=(-self.log_scale).exp())
 
+    def collapse_values(self, batch_size: int) -> dict[str, float]:
+        """log B."""
+        return {"all images and texts have equal embeddings": math.log(batch_size)}
+
     @torch.no_grad()
     def after_update(self) -> None:
         """The scale stays between 1 and 100: the parameter itself is held, or it would drift on unseen."""

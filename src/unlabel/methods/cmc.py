@@ -40,6 +40,7 @@ Departures
     The rate falls along half a cosine, where the authors divide it by ten three times.
 """
 
+import math
 from typing import ClassVar, Literal, final
 
 import torch
@@ -48,6 +49,7 @@ from torch import Tensor, nn
 from unlabel.distributed import gather
 from unlabel.errors import Fault
 from unlabel.losses import cross_view, instance_discrimination
+from unlabel.losses.instances import uninformed
 from unlabel.losses.unit import unit
 from unlabel.methods.base import Method
 from unlabel.nn.instances import Instances
@@ -126,6 +128,16 @@ class CMC(Method):
             if self.training and torch.is_grad_enabled():  # looking at a loss must not move anything
                 bank.see(index, everyone[other], log_z)
         return terms
+
+    def collapse_values(self, batch_size: int) -> dict[str, float]:
+        """Of both sights: where p is 1 / n for every image, or 2 log B within the batch."""
+        if self.objective == "in_batch":
+            return {"all embeddings are equal": 2 * math.log(batch_size)}
+        bank = self._bank("colour")
+        if not len(bank.bank):
+            return {}  # nobody has said how many images there are
+        value = uninformed(len(bank.bank), drawn=bank.negatives, nce=self.objective == "nce")
+        return {"every image is as likely as any other": 2 * value}
 
     def after_update(self) -> None:
         """What is remembered of the batch's images follows."""

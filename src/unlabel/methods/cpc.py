@@ -34,6 +34,7 @@ Departures
     `steps` counts from the row itself; how long to train is not in the paper.
 """
 
+import math
 from typing import ClassVar, final
 
 from torch import Tensor, nn, stack
@@ -106,3 +107,7 @@ class CPC(Method):
             for k, predict in zip(self.offsets, self.predictors, strict=True)
         ]
         return stack(losses).mean()
+
+    def collapse_values(self, batch_size: int) -> dict[str, float]:
+        """The logarithm of how many patches a batch has."""
+        return {"all patches have equal vectors": math.log(batch_size * self.backbone.grid**2)}

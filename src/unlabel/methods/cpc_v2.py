@@ -35,6 +35,7 @@ Departures
     The four directions share context network and predictors. Batch norms of the backbone become layer norms in place.
 """
 
+import math
 from typing import ClassVar, final
 
 import torch
@@ -137,3 +138,7 @@ class CPCv2(Method):
                 p = self.prediction_scale * predict(c[:, :-k])
                 losses.append(grid_nce(p, candidates, first=first).mean())
         return torch.stack(losses).mean()
+
+    def collapse_values(self, batch_size: int) -> dict[str, float]:
+        """The logarithm of how many patches a batch has."""
+        return {"all patches have equal vectors": math.log(batch_size * self.backbone.grid**2)}

@@ -41,6 +41,7 @@ Departures
     The centre moves once per update, also when gradients are accumulated over several batches.
 """
 
+import math
 from typing import ClassVar, final
 
 import torch
@@ -148,6 +149,18 @@ class DINO(Method):
         loss = swapped_cross_entropy(targets, s, temperature=self.student_temperature)
         return {"divergence": loss - entropy, "teacher_entropy": entropy}
 
+    def collapse_values(self, batch_size: int) -> dict[str, float]:
+        """The two of figure 7: without sharpening and without centring."""
+        return {
+            "no image prefers a prototype": math.log(len(self.head.prototypes)),
+            "all images prefer the same prototype": 0.0,
+        }
+
+    def assigned(self, h: Tensor) -> Tensor:
+        """What the teacher says, centred and sharpened."""
+        t = self.teacher["head"](h)
+        return ((self.centre(t) if self.centring else t) / self._teacher_temperature()).softmax(dim=-1)
+
     @torch.no_grad()
     def _targets(self, large: list[Tensor], learning: bool) -> tuple[Tensor, Tensor]:
         """What the teacher says of the large views: P [U, B, K], and its mean entropy."""
@@ -184,6 +197,10 @@ class DINO(Method):
     def project(self, h: Tensor) -> Tensor:
         """The teacher's vector whose direction is compared with the prototypes: [B, bottleneck]."""
         return self.teacher.get_submodule("head.mlp")(h)
+
+    def followed(self) -> tuple[nn.Module, nn.Module]:
+        """The teacher's backbone and the student's."""
+        return self.teacher["backbone"], self.backbone
 
     def _student(self) -> nn.ModuleDict:
         """What the teacher is a copy of."""

@@ -27,6 +27,7 @@ Departures
     None that is known; the authors' code, unlike SimCLR, compares across the views only.
 """
 
+import math
 from typing import ClassVar, final
 
 import torch
@@ -87,6 +88,10 @@ class DirectCLR(Method):
         there = info_nce(z1, z2, own, temperature=self.temperature).mean()
         back = info_nce(z2, z1, own, temperature=self.temperature).mean()
         return there / 2 + back / 2
+
+    def collapse_values(self, batch_size: int) -> dict[str, float]:
+        """log B, or log(2B - 1) where the own view has negatives too."""
+        return {"all embeddings are equal": math.log(2 * batch_size - 1 if self.same_view_negatives else batch_size)}
 
     def project(self, h: Tensor) -> Tensor:
         """The channels that the loss sees."""

@@ -44,6 +44,7 @@ from torch import Tensor, nn
 
 from unlabel.distributed import gather
 from unlabel.losses import instance_discrimination
+from unlabel.losses.instances import uninformed
 from unlabel.losses.unit import unit
 from unlabel.methods.base import Method
 from unlabel.nn.instances import Instances
@@ -108,6 +109,13 @@ class InstDisc(Method):
         if self.training and torch.is_grad_enabled():  # looking at a loss must not move anything
             self.bank.see(gather(batch.index), everyone, log_z)
         return terms
+
+    def collapse_values(self, batch_size: int) -> dict[str, float]:
+        """Where p is 1 / n for every image, not counting the proximal term."""
+        if not len(self.bank.bank):
+            return {}  # nobody has said how many images there are
+        value = uninformed(len(self.bank.bank), drawn=self.bank.negatives, nce=self.objective == "nce")
+        return {"every image is as likely as any other": value}
 
     def after_update(self) -> None:
         """What is remembered of the batch's images follows."""

@@ -32,6 +32,7 @@ Departures
     What is kept and evaluated is f(x), 512 numbers in the paper's network; the paper evaluates z, 128 numbers.
 """
 
+import math
 from dataclasses import replace
 from typing import ClassVar, final
 
@@ -85,3 +86,9 @@ class InvaSpread(Method):
             gather(z1), gather(z2), temperature=self.temperature, detach_others=self.detach_others
         )
         return {"invariance": invariance, "spread": self.spread_weight * spread}
+
+    def collapse_values(self, batch_size: int) -> dict[str, float]:
+        """Both terms where every P_ij is 1 / (2B - 1)."""
+        others = 2 * batch_size - 1
+        spread = -(others - 1) * math.log1p(-1 / others)
+        return {"all embeddings are equal": math.log(others) + self.spread_weight * spread}

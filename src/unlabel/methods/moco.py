@@ -37,6 +37,7 @@ Departures
     The teacher moves right after an update instead of right before the next keys, which is the same.
 """
 
+import math
 from typing import ClassVar, final
 
 import torch
@@ -107,10 +108,18 @@ class MoCo(Method):
         k = gather(without_graph(self.teacher, mine(gather(x)[order]) if self.bn_splits > 1 else x))
         return unit(k[order.argsort()])
 
+    def collapse_values(self, batch_size: int) -> dict[str, float]:
+        """log(1 + K), once the queue's keys are equal too."""
+        return {"all embeddings are equal": math.log(1 + len(self.queue.rows))}
+
     def after_update(self) -> None:
         """The teacher follows, and the keys that were seen go into the queue."""
         ema_update(self.teacher, self._student(), self.teacher_momentum)
         self.queue.move()
+
+    def followed(self) -> tuple[nn.Module, nn.Module]:
+        """The teacher's backbone and the student's."""
+        return self.teacher[0], self.backbone
 
     def _student(self) -> nn.Sequential:
         """What the teacher is a copy of: backbone, then projector."""

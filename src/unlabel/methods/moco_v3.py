@@ -116,9 +116,17 @@ class MoCoV3(Method):
         tau = self.temperature
         return key_info_nce(q_1, k_2, own, temperature=tau) + key_info_nce(q_2, k_1, own, temperature=tau)
 
+    def collapse_values(self, batch_size: int) -> dict[str, float]:
+        """4 tau log N."""
+        return {"all embeddings are equal": 4 * self.temperature * math.log(batch_size)}
+
     def after_update(self) -> None:
         """The teacher follows, ever more slowly."""
         ema_update(self.teacher, self._online(), curves.cosine(self.progress, self.teacher_momentum, 1.0))
+
+    def followed(self) -> tuple[nn.Module, nn.Module]:
+        """The teacher's backbone and the student's."""
+        return self.teacher[0], self.backbone
 
     def _online(self) -> nn.Sequential:
         """What the teacher is a copy of: backbone, then projector."""

@@ -47,6 +47,7 @@ from torch import Tensor, nn
 
 from unlabel.distributed import gather
 from unlabel.losses import instance_discrimination
+from unlabel.losses.instances import uninformed
 from unlabel.losses.unit import unit
 from unlabel.methods.base import Method
 from unlabel.nn.heads import mlp
@@ -141,6 +142,13 @@ class PIRL(Method):
         w = self.piece_projector(pieces).unflatten(0, (PIECES, len(batch))).transpose(0, 1)  # [B, 9, d]
         shuffled = torch.take_along_dim(w, orders(batch).to(w.device)[:, :, None], dim=1)
         return unit(self.projector(whole)), unit(self.puzzle_projector(shuffled.flatten(1)))
+
+    def collapse_values(self, batch_size: int) -> dict[str, float]:
+        """Where p is 1 / n for every image, of both terms."""
+        if not len(self.bank.bank):
+            return {}  # nobody has said how many images there are
+        value = uninformed(len(self.bank.bank), drawn=self.bank.negatives, nce=self.objective == "nce")
+        return {"every image is as likely as any other": value}
 
     def after_update(self) -> None:
         """What is remembered of the batch's images follows their whole view."""

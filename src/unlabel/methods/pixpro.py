@@ -147,6 +147,10 @@ class PixPro(Method):
         lighted = [(v, weight.unflatten(1, grid)) for v, weight in columns]
         return {"propagation": lit(lighted, self.views(v1.shape[-1]).views[0].for_channels(v1.shape[1]))}
 
+    def followed(self) -> tuple[nn.Module, nn.Module]:
+        """The teacher's backbone and the student's."""
+        return self.teacher["backbone"], self.backbone
+
     def _online(self) -> nn.ModuleDict:
         """What the teacher is a copy of."""
         parts = {"backbone": self.backbone, "projector": self.projector}

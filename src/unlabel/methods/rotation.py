@@ -23,6 +23,7 @@ Departures
     The classifier sits on the pooled features of any backbone instead of the paper's Network-in-Network.
 """
 
+import math
 from typing import final
 
 import torch
@@ -74,3 +75,7 @@ class Rotation(Method):
         (x,) = batch.views
         y = torch.arange(TURNS, device=x.device).repeat(len(x))  # [4B]
         return F.cross_entropy(self.logits(x), y)
+
+    def collapse_values(self, batch_size: int) -> dict[str, float]:
+        """log 4, where nothing is known of up and down."""
+        return {"every turn is as likely as any other": math.log(TURNS)}

@@ -35,6 +35,7 @@ Departures
     The memory takes in both views of each image; how it is filled is not in the paper.
 """
 
+import math
 from typing import ClassVar, final
 
 import torch
@@ -110,11 +111,20 @@ class SimCLRv2(Method):
         )  # fmt: skip
         return losses.mean()
 
+    def collapse_values(self, batch_size: int) -> dict[str, float]:
+        """log(2B - 1 + K), once the memory's rows are equal too."""
+        remembered = 0 if self.queue is None else len(self.queue.rows)
+        return {"all embeddings are equal": math.log(2 * batch_size - 1 + remembered)}
+
     def after_update(self) -> None:
         """The teacher follows, and its new rows go into the memory."""
         if self.queue is not None and self.teacher is not None:
             ema_update(self.teacher, self._student(), self.teacher_momentum)
             self.queue.move()
+
+    def followed(self) -> tuple[nn.Module, nn.Module] | None:
+        """The teacher's backbone and the student's, where there is a memory."""
+        return None if self.teacher is None else (self.teacher[0], self.backbone)
 
     def _student(self) -> nn.Sequential:
         """What the teacher is a copy of: backbone, then projector."""

@@ -44,6 +44,7 @@ Departures
     The queue may have any length; the authors' is cut to whole batches.
 """
 
+import math
 from typing import ClassVar, final
 
 import torch
@@ -117,6 +118,14 @@ class SwAV(Method):
         loss = swapped_cross_entropy(codes, s, temperature=self.temperature)
         entropy = torch.special.entr(codes).sum(dim=-1).mean()
         return {"divergence": loss - entropy, "balance": balance, "sharpness": entropy - balance}
+
+    def collapse_values(self, batch_size: int) -> dict[str, float]:
+        """log K: codes and predictions are even for every image."""
+        return {"no image prefers a prototype": math.log(len(self.prototypes))}
+
+    def assigned(self, h: Tensor) -> Tensor:
+        """The predictions of what is seen alone: codes would share the images out among all prototypes."""
+        return (self.scores(unit(self.projector(h))) / self.temperature).softmax(dim=1)
 
     def scores(self, z: Tensor) -> Tensor:
         """Cosines of unit rows [N, d] to the prototypes: [N, K], at least float32 like the rows."""
