@@ -51,6 +51,38 @@ def test_noise_is_not_learning_yet():
     assert judge(readings([30.0, 31.0, 31.5, 30.5])).state == "too-short"
 
 
+# ------------------------------------------------------------------ where the loss sits
+
+
+VALUES = {"all embeddings are equal": 6.24}
+
+
+def judged(history, values):
+    return verdict(history, final=None, finished=False, collapse_values=values)
+
+
+@pytest.mark.parametrize("shape", [{"std": 1e-4}, {"dimensions_99": 1}], ids=["collapsed", "dimensional-collapse"])
+def test_a_collapse_says_that_the_loss_agrees(shape):
+    readings = [reading(0, dimensions_99=80), *(reading(100 * i, **shape) for i in range(1, 4))]
+    alone, with_it = judged(readings + losses([6.24] * 50), {}), judged(readings + losses([6.24] * 50), VALUES)
+    assert alone.state == with_it.state != "learning" and alone.advice == with_it.advice
+    said = "; the loss sits at 6.24, its value where all embeddings are equal."
+    assert with_it.sentence == alone.sentence.removesuffix(".") + said
+    assert judged(readings + losses([5.0] * 50), VALUES) == alone
+
+
+def test_a_loss_that_never_left_says_where_it_is():
+    readings = [reading(100 * i) for i in range(6)]
+    found = judged(readings + losses([6.25] * 100), VALUES)
+    assert found.state == "plateau"
+    assert "from 6.25 to 6.25 (near its value where all embeddings are equal) and" in found.sentence
+
+
+def test_where_the_loss_sits_decides_nothing():
+    readings = [reading(100 * i, knn=knn) for i, knn in enumerate((30.0, 36.0, 41.0))]
+    assert judged(readings + losses([6.24] * 50), VALUES) == judged(readings + losses([6.24] * 50), {})
+
+
 # ------------------------------------------------------------------ while training, with labels
 
 

@@ -5,11 +5,13 @@ import pytest
 import torch
 
 from tests.methods.toy import toy_method
+from unlabel import diagnostics
 from unlabel.data.arrays import Arrays
 from unlabel.data.shapes import Shapes
 from unlabel.data.source import Subset, Unreadable
 from unlabel.engine.monitor import Monitor
 from unlabel.engine.sources import Sources
+from unlabel.evaluation.features import extract
 from unlabel.views import evaluation
 
 
@@ -24,6 +26,8 @@ def test_a_reading_has_knn_and_the_shape_of_the_embeddings() -> None:
     state, generator = [p.clone() for p in method.state_dict().values() if torch.is_tensor(p)], torch.get_rng_state()
     reading = monitor.read(method)
     assert {"knn", "alignment", "uniformity", "effective_rank", "std", "images"} <= set(reading)
+    assert {"participation_ratio", "spectral_decay", "norm", "projection_norm"} <= set(reading)
+    assert not [name for name in reading if name.startswith(("teacher", "code", "assign", "neighbour"))]
     assert reading == monitor.read(method), "the same network gives the same numbers"
     assert method.training and torch.equal(generator, torch.get_rng_state())
     after = [p for p in method.state_dict().values() if torch.is_tensor(p)]
@@ -59,3 +63,62 @@ def test_a_reading_speaks_of_what_the_loss_compares() -> None:
     assert {f"projection_{name}" for name in ("std", "mean_cosine", "effective_rank", "dimensions_99")} <= set(reading)
     alike = monitor.read(toy_method("rotation"))  # whose loss sees the representation through a classifier
     assert not [name for name in alike if name.startswith("projection")]
+
+
+def moved(method: torch.nn.Module, by: float) -> None:
+    """Other weights, `by` of their own size away."""
+    for parameter in method.parameters():
+        parameter.data += by * parameter.data.std(correction=0) * torch.randn_like(parameter)
+
+
+def test_neighbours_are_compared_with_those_of_the_reading_before() -> None:
+    method, monitor = toy_method("simclr"), Monitor(sources(list(range(30, 60))), evaluation(32), "cpu")
+    assert "neighbour_stability" not in monitor.read(method)
+    assert "neighbour_stability" not in monitor.read(method), "at the same update nothing can have changed"
+    method.updates = 10
+    assert monitor.read(method)["neighbour_stability"] == 1
+    moved(method, 0.3)
+    method.updates = 20
+    resumed = Monitor(monitor.sources, monitor.view, "cpu")
+    resumed.neighbours = monitor.neighbours
+    reading = monitor.read(method)
+    assert diagnostics.chance_stability(30) < reading["neighbour_stability"] < 1
+    assert resumed.read(method) == reading
+    method.updates = 5  # a run that begins after a trial
+    assert "neighbour_stability" not in monitor.read(method)
+
+
+def test_other_images_are_not_compared() -> None:
+    method, monitor = toy_method("simclr"), Monitor(sources(list(range(30, 60))), evaluation(32), "cpu")
+    monitor.read(method)
+    monitor.queries = monitor.queries[1:]
+    method.updates = 10
+    assert "neighbour_stability" not in monitor.read(method)
+
+
+@pytest.mark.parametrize("name", ["byol", "dino", "moco"])
+def test_a_reading_says_how_far_the_teacher_is(name: str) -> None:
+    method, monitor = toy_method(name), Monitor(sources(list(range(40, 60))), evaluation(32), "cpu")
+    alike = monitor.read(method)
+    assert alike["teacher_distance"] == 0 and alike["teacher_divergence"] == pytest.approx(0, abs=1e-6)
+    teacher, student = method.followed()
+    moved(student, 0.5)
+    reading = monitor.read(method)
+    assert reading["teacher_distance"] == diagnostics.parameter_distance(teacher, student) > 0.1
+    assert 1e-3 < reading["teacher_divergence"] < 1
+
+
+def test_the_divergence_is_that_of_both_backbones() -> None:
+    method, monitor = toy_method("dino"), Monitor(sources(list(range(40, 60))), evaluation(32), "cpu")
+    teacher, student = method.followed()
+    moved(student, 0.5)
+    seen = [extract(network.eval(), monitor.sources.queries, monitor.view).vectors for network in (teacher, student)]
+    assert monitor.read(method)["teacher_divergence"] == pytest.approx(diagnostics.embedding_divergence(*seen))
+
+
+@pytest.mark.parametrize("name", ["dino", "swav"])
+def test_a_reading_says_how_prototypes_are_used(name: str) -> None:
+    method, monitor = toy_method(name), Monitor(sources(list(range(40, 60))), evaluation(32), "cpu")
+    reading = monitor.read(method)
+    assert reading["codes"] == 32 and 1 <= reading["codes_used"] <= 20
+    assert 0 <= reading["assignment_entropy_share"] <= reading["code_entropy_share"] <= 1

@@ -58,6 +58,7 @@ def test_the_shape_is_that_of_the_queries():
 
     found = run()
     expected = measure(extract(colour, Bars(45, seed=1), VIEW).vectors)
+    assert math.isnan(expected.pop("spectral_decay")) and found["spectral_decay"] is None  # three directions
     assert {name: found[name] for name in expected} == pytest.approx(expected)
 
 
@@ -158,7 +159,15 @@ def test_what_the_loss_compared_is_measured_beside_the_representation():
     found = run(project=lambda h: h[:, :2])["projection"]
     z = extract(colour, Bars(45, seed=1), VIEW).vectors[:, :2]
     expected = measure(z)
+    assert math.isnan(expected.pop("spectral_decay")) and found["spectral_decay"] is None  # three directions
     assert {name: found[name] for name in expected} == pytest.approx(expected)
     assert found["spectrum"] == pytest.approx(singular_values(z).tolist())
     assert run()["projection"] is run(project=lambda h: h)["projection"] is None
     assert run(project=lambda h: h * math.nan)["projection"] is None
+
+
+def test_lidar_counts_what_tells_images_apart():
+    found = run()
+    assert 1 <= found["lidar"] <= found["dimensions"] and found["norm"] > 0
+    assert found["participation_ratio"] <= found["effective_rank"]
+    assert run(lambda x: x.flatten(1))["lidar"] is None  # more dimensions than views can tell of

@@ -98,4 +98,5 @@ def history(method: Method, *, updates: int = 120, views: str = "shapes", **plan
 
 def collapses(method: Method, **options: Any) -> Verdict:
     """The verdict on a short run, see `history`; where the method collapsed, its state is one of COLLAPSES."""
-    return verdict(history(method, **options), final=None, finished=False)
+    values = method.collapse_values(BATCH)
+    return verdict(history(method, **options), final=None, finished=False, collapse_values=values)

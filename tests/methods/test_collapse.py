@@ -56,6 +56,7 @@ def test_simsiam() -> None:
 def test_byol_without_predictor() -> None:
     found = collapses(byol(predictor=False), **SGD)
     assert found.state == "collapsed" and "in the loss" in found.sentence, found
+    assert found.sentence.endswith("; the loss sits at 0, its value where all embeddings are equal.")
 
 
 def test_byol() -> None:
@@ -65,6 +66,7 @@ def test_byol() -> None:
 def test_dino_without_centring() -> None:
     found = collapses(dino(centring=False), views="light", lr=1e-3)
     assert found.state == "collapsed", found
+    assert found.sentence.endswith("; the loss sits at 0, its value where all images prefer the same prototype.")
 
 
 def test_dino() -> None:

@@ -88,3 +88,20 @@ def test_names_of_terms_cannot_pass_for_markup(tmp_path: Path) -> None:
     lines = [{"update": u, "loss": 1.0, "terms": {"<b>x</b>": 0.5, "update": 0.5, "y": 0.0}} for u in range(3)]
     found = charts(tmp_path, lines)["curves-terms"]
     assert [trace["name"] for trace in found.data] == ["&lt;b&gt;x&lt;/b&gt;", "y"]
+
+
+def test_the_loss_is_shown_beside_its_values_where_learning_failed(tmp_path: Path) -> None:
+    lines = [{"update": u, "loss": 6.0 - u / 10, "terms": {"loss": 6.0 - u / 10}} for u in range(10)]
+    write_metrics(tmp_path, lines)
+    values = {"all embeddings are equal": 6.05, "nothing": 0.0, "unknown": None}
+    write_json(tmp_path / "run.json", {"collapse_values": values})
+    (loss,) = [chart for chart in curves(read_run(tmp_path)) if chart.id == "curves-loss"]
+    levels = [trace for trace in loss.data if trace["name"] in values]
+    assert [trace["y"] for trace in levels] == [[6.05, 6.05]]  # 0 is far away and would flatten the curve
+    assert "Dotted: 6.05, its value where all embeddings are equal." in loss.caption
+
+
+def test_readings_of_teachers_prototypes_and_neighbours_have_curves(tmp_path: Path) -> None:
+    names = ("neighbour_stability", "code_entropy_share", "assignment_entropy_share", "teacher_divergence")
+    found = charts(tmp_path, [{"update": u, "monitor": dict.fromkeys(names, 0.1 * u)} for u in range(4)])
+    assert list(found) == [f"curves-{name.replace('_', '-')}" for name in names]

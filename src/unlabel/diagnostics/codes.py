@@ -15,7 +15,7 @@ from torch import Tensor
 
 def assignment_entropy(p: Float[Tensor, "n k"]) -> float:
     """How unsure single images are: mean_i -sum_k p_ik log p_ik, in [0, log K]."""
-    return float(torch.special.entr(_checked(p)).sum(dim=1).double().mean())
+    return measure_codes(p)["assignment_entropy"]
 
 
 def code_entropy(p: Float[Tensor, "n k"]) -> float:
@@ -23,36 +23,41 @@ def code_entropy(p: Float[Tensor, "n k"]) -> float:
 
     n images that are sure of themselves reach log n at most.
     """
-    return float(torch.special.entr(_checked(p).mean(dim=0, dtype=torch.float64)).sum())
+    return measure_codes(p)["code_entropy"]
 
 
 def codes_used(p: Float[Tensor, "n k"]) -> int:
     """How many prototypes are the likeliest one of at least one image, in [1, min(n, K)]."""
-    return len(_checked(p).argmax(dim=1).unique())
+    return int(measure_codes(p)["codes_used"])
 
 
 def largest_code(p: Float[Tensor, "n k"]) -> float:
     """The share of images whose likeliest prototype is the one that most images have, in [1 / min(n, K), 1]."""
-    return float(_checked(p).argmax(dim=1).bincount().max() / len(p))
+    return measure_codes(p)["largest_code"]
 
 
 def measure_codes(p: Float[Tensor, "n k"]) -> dict[str, float]:
     """All of it: {"assignment_entropy", "assignment_entropy_share", "code_entropy", "code_entropy_share",
     "codes" (K), "codes_used", "largest_code"}.
 
-    The shares are those of log K; not a number with a single prototype.
+    The shares are those of log K; not a number with a single prototype. Raises ValueError unless rows are
+    probabilities.
     """
-    most = math.log(p.shape[1])
-    found: dict[str, float] = {}
-    for name, entropy in (("assignment_entropy", assignment_entropy(p)), ("code_entropy", code_entropy(p))):
-        found |= {name: entropy, f"{name}_share": entropy / most if most else math.nan}
-    return found | {"codes": p.shape[1], "codes_used": codes_used(p), "largest_code": largest_code(p)}
-
-
-def _checked(p: Tensor) -> Tensor:
     p = p.detach()
     if not len(p) or p.min() < 0 or (p.sum(dim=1) - 1).abs().max() > 1e-3:
         raise ValueError(
             f"assignments are probabilities whose rows sum to 1, of one image or more, not {list(p.shape)}"
         )
-    return p
+    most = math.log(p.shape[1])
+    single = float(torch.special.entr(p).sum(dim=1).double().mean())
+    together = float(torch.special.entr(p.mean(dim=0, dtype=torch.float64)).sum())
+    counts = p.argmax(dim=1).bincount()
+    return {
+        "assignment_entropy": single,
+        "assignment_entropy_share": single / most if most else math.nan,
+        "code_entropy": together,
+        "code_entropy_share": together / most if most else math.nan,
+        "codes": p.shape[1],
+        "codes_used": int((counts > 0).sum()),
+        "largest_code": float(counts.max() / len(p)),
+    }

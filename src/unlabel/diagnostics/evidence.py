@@ -1,9 +1,11 @@
 """The numbers of one run, sorted by what they can prove; `verdict` draws the conclusions."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any, TypeGuard
+
+from unlabel.diagnostics.loss_level import sits_at
 
 READ_QUERIES = 500  # images behind a reading that does not say how many
 PROJECTION = "projection_"
@@ -17,6 +19,7 @@ class Evidence:
     """What was measured in a run.
 
     losses     the logged losses, in order, finite or not
+    level      where the loss sits, if that is a value it has where learning failed
     updates    when each reading was taken
     readings   the monitors' numbers
     evaluated  whether there is an evaluation of embeddings
@@ -25,10 +28,17 @@ class Evidence:
     queries    labelled images behind the evaluation's accuracies
     """
 
-    def __init__(self, history: Sequence[dict[str, Any]], final: dict[str, Any] | None, finished: bool) -> None:
+    def __init__(
+        self,
+        history: Sequence[dict[str, Any]],
+        final: dict[str, Any] | None,
+        finished: bool,
+        collapse_values: Mapping[str, float] | None = None,
+    ) -> None:
         self.final = final or {}
         self.finished = finished
         self.losses = [line["loss"] for line in history if "loss" in line]
+        self.level = sits_at([float(loss) for loss in self.losses if finite(loss)], collapse_values or {})
         readings = [line for line in history if "monitor" in line]
         self.updates = [int(line.get("update", 0)) for line in readings]
         self.readings: list[dict[str, Any]] = [line["monitor"] for line in readings]

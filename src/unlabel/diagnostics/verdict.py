@@ -26,7 +26,7 @@ their cone. Nothing is said that was not measured; without labels the sentence s
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -62,7 +62,13 @@ class Verdict:
     advice: str
 
 
-def verdict(history: Sequence[dict[str, Any]], *, final: dict[str, Any] | None, finished: bool) -> Verdict:
+def verdict(
+    history: Sequence[dict[str, Any]],
+    *,
+    final: dict[str, Any] | None,
+    finished: bool,
+    collapse_values: Mapping[str, float] | None = None,
+) -> Verdict:
     """Judge a run by what was measured; the rules are those of the module.
 
     history   lines of metrics.jsonl, in order: loss lines {"update", "loss", ...} and readings {"update", "monitor":
@@ -70,8 +76,9 @@ def verdict(history: Sequence[dict[str, Any]], *, final: dict[str, Any] | None, 
               same of what the loss compares as "projection_std"? and so on}}
     final     the numbers of evaluation.json, if it was evaluated
     finished  whether training has come to its end
+    collapse_values  of the method (`Method.collapse_values`): they add to sentences, and decide nothing
     """
-    evidence = Evidence(history, final, finished)
+    evidence = Evidence(history, final, finished, collapse_values)
     rules = (_diverging, _translation, _too_short, _collapsed, _narrow, _useless, _better)
     return next((found for rule in rules if (found := rule(evidence)) is not None), None) or _trend(evidence)
 
@@ -130,7 +137,7 @@ def _collapsed(e: Evidence) -> Verdict | None:
         return Verdict(
             "collapsed",
             f"Every image has nearly the same embedding{where}: the feature std is {_percent(share)} of its healthy "
-            f"value{then}.",
+            f"value{then}{_level(e)}.",
             "Stop, more training will not undo it: lower the learning rate, raise the batch size or use the defaults.",
         )
     return None
@@ -160,7 +167,7 @@ def _narrow(e: Evidence) -> Verdict | None:
         begin = "have shrunk to" if finite(before) else "use only"
         return Verdict(
             "dimensional-collapse",
-            f"The embeddings{where} {begin} a few directions: {numbers}.",
+            f"The embeddings{where} {begin} a few directions: {numbers}{_level(e)}.",
             "Try weaker augmentations, a lower learning rate or a projector on top of the backbone.",
         )
     return None
@@ -249,7 +256,8 @@ def _unlabelled_trend(e: Evidence) -> Verdict:
         start, middle, end = quarters
         fell = start - end > 0.01 * abs(start)
         falling = fell and middle - end > 0.05 * (start - end)
-        facts.append(f"the loss went from {start:.4g} to {end:.4g}")
+        near = "" if e.level is None else f" (near its value where {e.level.where})"
+        facts.append(f"the loss went from {start:.4g} to {end:.4g}{near}")
     shrunk = bool(ranks) and ranks[-1] < ranks[0] / 2
     rising = bool(ranks) and ranks[-1] > 1.05 * ranks[len(ranks) // 2]
     facts.append(
@@ -287,6 +295,11 @@ def _shape(e: Evidence) -> str:
     parts = [f"effective rank {_number(rank)}{of}"] if finite(rank) else []
     parts += [f"mean cosine {cosine:.2f}"] if finite(cosine) else []
     return " and ".join(parts) or "no measured shape"
+
+
+def _level(e: Evidence) -> str:
+    """That the loss agrees, where it does."""
+    return "" if e.level is None else f"; the loss sits at {e.level.value:.4g}, its value where {e.level.where}"
 
 
 def _number(value: int | float) -> str:

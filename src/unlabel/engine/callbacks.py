@@ -188,6 +188,7 @@ class Beside(pl.Callback):
                 lines=self.journal.length,
                 seconds=self.trained,
                 regions=None if self.batches.regions is None else torch.from_numpy(self.batches.regions),
+                neighbours=self.monitor.neighbours,
             )
         self.saved = time.monotonic()
 

@@ -22,7 +22,7 @@ class Checkpoint:
 
     method: weights, buffers and clock; optimisers: their states in order of play; rng: torch's generators;
     lines: bytes of metrics.jsonl written so far; seconds: of training so far; regions: [n, 4] of interest in the images
-    of training, where crops are led by them and they have been looked for.
+    of training, where crops are led by them and they have been looked for; neighbours: `Monitor.neighbours`.
     """
 
     method: dict[str, Any]
@@ -31,6 +31,7 @@ class Checkpoint:
     lines: int
     seconds: float
     regions: Tensor | None = None
+    neighbours: tuple[int, Tensor] | None = None
 
     @property
     def updates(self) -> int:
@@ -61,6 +62,7 @@ def save(
     lines: int,
     seconds: float,
     regions: Tensor | None = None,
+    neighbours: tuple[int, Tensor] | None = None,
 ) -> None:
     """Write the state of training, atomically: a crash while writing leaves the old checkpoint."""
     buffer = io.BytesIO()
@@ -72,6 +74,7 @@ def save(
         "lines": lines,
         "seconds": seconds,
         "regions": regions,
+        "neighbours": neighbours,
     }
     torch.save(content, buffer)
     write_atomically(path, buffer.getvalue())

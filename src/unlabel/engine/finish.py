@@ -116,7 +116,8 @@ def _untrained(job: Job, method: Method) -> Callable[[], nn.Module]:
 def _judged(result: dict[str, Any], folder: RunFolder) -> None:
     """Write the numbers with the verdict that they and the training's readings allow."""
     history = [line for line in folder.readings() if "monitor" in line or "loss" in line]
-    judged = verdict(history, final=result, finished=True)
+    values = folder.read().get("collapse_values")  # which older runs have not
+    judged = verdict(history, final=result, finished=True, collapse_values=values)
     result["verdict"] = {"state": judged.state, "sentence": judged.sentence, "advice": judged.advice}
     write_json(folder.evaluation, result)
 

@@ -140,8 +140,10 @@ def fit(
         pace = f"{facts['per_update'] * 1e3:.0f} ms an update"
         console.print(f"budget {job.run.budget}: {pace}, so {updates} updates ({job.epochs:.1f} epochs)")
         method.total_updates, method.total_epochs = job.updates, job.epochs
+    folder.update(collapse_values=method.collapse_values(job.plan.batch_size))
     if stored is not None:
         method.load_state_dict(stored.method)
+        monitor.neighbours = stored.neighbours
     done = method.updates
     if done >= job.updates:
         return job

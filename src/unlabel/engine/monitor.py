@@ -1,22 +1,31 @@
-"""A look at the representation while it is being learned: live kNN and the spectrum's effective rank."""
+"""A look at the representation while it is being learned: its shape, live kNN, what teacher and prototypes do."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from unlabel.data.source import Source
-from unlabel.diagnostics import PROJECTION, measure
+from unlabel.diagnostics import (
+    PROJECTION,
+    embedding_divergence,
+    kept_share,
+    measure,
+    measure_codes,
+    nearest,
+    parameter_distance,
+)
 from unlabel.engine.sources import Sources
 from unlabel.evaluation.features import Features, extract, two_views
 from unlabel.evaluation.knn import knn_accuracy
 from unlabel.evaluation.projection import projected
-from unlabel.methods import Method
+from unlabel.methods import Assigns, Method
 from unlabel.views import View
 
 MEMORY, QUERIES, PAIRS = 2_000, 500, 200
+ROWS = 256  # representations that are assigned to prototypes at once
 
 
 @contextmanager
@@ -38,7 +47,11 @@ def _some(source: Source, count: int) -> np.ndarray:
 
 
 class Monitor:
-    """Takes readings of a method on the same images each time."""
+    """Takes readings of a method on the same images each time.
+
+    neighbours: of the last reading, (updates, int64 [n, 1 + k]): an image and its nearest others in each row, as
+    positions in the source. The next reading is compared with them, also that of a run that goes on.
+    """
 
     def __init__(self, sources: Sources, view: View, device: str) -> None:
         self.sources = sources
@@ -46,13 +59,20 @@ class Monitor:
         self.device = torch.device(device)
         self.memory = _some(sources.memory, MEMORY)
         self.queries = _some(sources.queries, QUERIES)
+        self.neighbours: tuple[int, Tensor] | None = None
 
     def _extract(self, method: Method, source: Source, indices: np.ndarray) -> Features:
         return extract(method.embed, source, self.view, indices=indices, device=self.device)
 
     def read(self, method: Method) -> dict[str, float]:
-        """One reading: what `diagnostics.measure` says of the queries, and "knn" in % where there are labels; and what
-        it says of their embeddings in the loss, as "projection_std" and so on, where they are not the representations.
+        """One reading: what `diagnostics.measure` says of the queries, and what it says of their embeddings in the
+        loss, as "projection_std" and so on, where they are not the representations. Where there is what it takes, also
+
+        "knn"                 in %; labels
+        "neighbour_stability" since the last reading, if that was taken at an earlier update
+        "codes_used" ...      all of `diagnostics.measure_codes`; prototypes
+        "teacher_distance", "teacher_divergence"   of backbones: `parameter_distance`, and `embedding_divergence` of
+                              some of the queries; a teacher
 
         Empty where fewer than two queries can be read: one image has no spread.
         """
@@ -65,11 +85,52 @@ class Monitor:
             )
             memory = self._extract(method, self.sources.memory, self.memory) if self.sources.labelled else None
             compared = projected(method.project, queries.vectors, self.device)
+            assigned = assignments(method, queries.vectors, self.device)
+            apart = self._teacher(method, queries)
         z = queries.vectors
         reading = measure(z, pairs)
         if compared is not None:
             reading |= {f"{PROJECTION}{name}": value for name, value in measure(compared).items()}
+        if assigned is not None:
+            reading |= measure_codes(assigned)
+        reading |= apart | self._kept(method, queries)
         if memory is not None:
             known, asked = memory.labels >= 0, queries.labels >= 0
             reading["knn"] = knn_accuracy(memory.vectors[known], memory.labels[known], z[asked], queries.labels[asked])
         return reading
+
+    def _teacher(self, method: Method, queries: Features) -> dict[str, float]:
+        """How far the teacher is from its student; empty without one."""
+        if (pair := method.followed()) is None:
+            return {}
+        teacher, student = pair
+        some = queries.index[:PAIRS].numpy()
+        # One of both made the queries' vectors already.
+        other = extract(
+            teacher if method.kept is student else student, self.sources.queries, self.view, indices=some,
+            device=self.device,
+        )  # fmt: skip
+        return {
+            "teacher_distance": parameter_distance(teacher, student),
+            "teacher_divergence": embedding_divergence(queries.vectors[: len(some)], other.vectors),
+        }
+
+    def _kept(self, method: Method, queries: Features) -> dict[str, float]:
+        """How many of their neighbours the queries have kept; notes those of now."""
+        near = torch.cat((queries.index[:, None], queries.index[nearest(queries.vectors)]), dim=1)
+        before, self.neighbours = self.neighbours, (method.updates, near)
+        if before is None or before[0] >= method.updates or not torch.equal(before[1][:, 0], near[:, 0]):
+            return {}
+        return {"neighbour_stability": kept_share(before[1][:, 1:], near[:, 1:])}
+
+
+def assignments(method: Method, h: Tensor, device: torch.device) -> Tensor | None:
+    """How likely prototypes are for representations h [n, D]: [n, K] on the host.
+
+    None for a method without prototypes, or where one is not a finite number.
+    """
+    if not isinstance(method, Assigns):
+        return None
+    with torch.inference_mode():
+        p = torch.cat([method.assigned(part.to(device)).float().cpu() for part in h.split(ROWS)])
+    return p if torch.isfinite(p).all() else None

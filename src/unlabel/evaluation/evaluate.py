@@ -15,7 +15,7 @@ from unlabel.diagnostics import measure, singular_values, tolerance
 from unlabel.errors import Fault
 from unlabel.evaluation.controls import SETTLED_ON, pixels, random_weights, settle
 from unlabel.evaluation.factors import chance, factor_scores, kind, word
-from unlabel.evaluation.features import Embed, Features, extract_all, two_views
+from unlabel.evaluation.features import Embed, Features, extract_all, light_views, two_views
 from unlabel.evaluation.knn import knn_accuracy
 from unlabel.evaluation.linear import linear_probe
 from unlabel.evaluation.projection import projected
@@ -23,6 +23,7 @@ from unlabel.evaluation.protocol import Protocol, balanced
 from unlabel.views import View
 
 PAIRS = 1_000  # images whose two views measure the alignment
+MANY, VIEWS = 200, 8  # images, and views of each, that measure LiDAR
 
 Progress = Callable[[str, float], None]
 """Is told what is being done, and the share of it that is done."""
@@ -57,8 +58,9 @@ def evaluate(
 
     Returns plain values for JSON: {"protocol", "classes", "knn": {"run", "random", "pixels"} in %, "linear": {the same
     three: {"top1", "top5"} in %}, "factors": {name: {the same three, "kind", "chance", "word"}}, "spectrum",
-    "effective_rank", "dimensions" (D), "dimensions_99", "images", "std", "mean_cosine", "uniformity", "alignment",
-    "tolerance" (None without two labelled images of a class),
+    "effective_rank", "participation_ratio", "spectral_decay", "dimensions" (D), "dimensions_99", "images", "std",
+    "mean_cosine", "norm", "norm_std", "uniformity", "alignment", "lidar" (None where 7 x images < D, images being 200
+    at most), "tolerance" (None without two labelled images of a class),
     "untrained": {the same shape of the random weights}, "projection": {the same shape and "spectrum" of what the
     loss compared; None where that is the representation}, "non_finite" (embeddings), "skipped" (images), "translation":
     None}. The shape of the embeddings is that of the queries. Accuracies are None without labels of two classes,
@@ -119,13 +121,18 @@ def evaluate(
         "factors": None,
         "spectrum": None,
         "effective_rank": None,
+        "participation_ratio": None,
+        "spectral_decay": None,
         "dimensions": run.vectors.shape[1],
         "dimensions_99": None,
         "images": len(run),
         "std": None,
         "mean_cosine": None,
+        "norm": None,
+        "norm_std": None,
         "uniformity": None,
         "alignment": None,
+        "lidar": None,
         "tolerance": None,
         "untrained": None,
         "projection": None,
@@ -138,8 +145,11 @@ def evaluate(
     if len(run) >= 2:
         tell("shape", 0.0)
         two = two_views(embed, test_source, view, indices=run.index[:PAIRS].numpy(), device=device, threads=threads)
+        many = light_views(
+            embed, test_source, view, VIEWS, indices=run.index[:MANY].numpy(), device=device, threads=threads
+        )
         spectrum = singular_values(run.vectors)
-        result |= _plain(measure(run.vectors, two, spectrum))
+        result |= _plain(measure(run.vectors, two, spectrum, many))
         result["spectrum"] = spectrum.tolist()
         if "random" in queries:
             result["untrained"] = _plain(measure(queries["random"].vectors))
@@ -247,6 +257,8 @@ def _classes(labels: np.ndarray) -> int:
     return len(np.unique(labels[labels >= 0]))
 
 
-def _plain(shape: dict[str, float]) -> dict[str, float | int]:
+def _plain(shape: dict[str, float]) -> dict[str, float | int | None]:
+    """Counts as whole numbers, and None for what is no number: the decay of too short a spectrum."""
     counts = ("images", "dimensions", "dimensions_99")
-    return {name: int(value) if name in counts else value for name, value in shape.items()}
+    known = {name: value if math.isfinite(value) else None for name, value in shape.items()}
+    return {name: int(value) if name in counts and value is not None else value for name, value in known.items()}

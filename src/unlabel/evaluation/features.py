@@ -128,16 +128,31 @@ def two_views(
     device: torch.device | str = "cpu",
     threads: int | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Embeddings of two light random views (crop of 40 to 100 % of the area, flip) of the same images, [n, D] each.
+    """Embeddings of two `light_views` of the same images, [n, D] each."""
+    x, y = light_views(embed, source, view, 2, indices=indices, device=device, threads=threads).unbind(dim=1)
+    return x, y
+
+
+def light_views(
+    embed: Embed,
+    source: Source,
+    view: View,
+    count: int,
+    *,
+    indices: np.ndarray,
+    device: torch.device | str = "cpu",
+    threads: int | None = None,
+) -> Tensor:
+    """Embeddings of light random views (crop of 40 to 100 % of the area, flip) of the same images, [n, count, D].
 
     The draws depend on the image alone, so that readings at different times compare. Arguments as for `extract`.
     """
     light = View(size=view.size, scale=(0.4, 1.0), interpolation=view.interpolation, mean=view.mean, std=view.std)
-    x, y = (
+    seen = [
         extract(embed, source, light, indices=indices, device=device, threads=threads, view_index=i).vectors
-        for i in (0, 1)
-    )
-    return x, y
+        for i in range(count)
+    ]
+    return torch.stack(seen, dim=1)
 
 
 def _batches(

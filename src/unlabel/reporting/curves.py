@@ -100,6 +100,41 @@ def curves(run: RunFiles) -> list[Chart]:
             "How evenly embeddings spread over the sphere; lower is better, zero is a single point.",
         ),
         _line(
+            run.monitors,
+            "neighbour_stability",
+            clock,
+            "Neighbours kept",
+            "share",
+            "Of each image's nearest ten, how many were so at the reading before; it rises as learning settles.",
+        ),
+        _line(
+            run.monitors,
+            "code_entropy_share",
+            clock,
+            "Use of prototypes",
+            "share of the highest entropy",
+            "How evenly images are spread over prototypes; zero means that one takes them all.",
+            floor=True,
+        ),
+        _line(
+            run.monitors,
+            "assignment_entropy_share",
+            clock,
+            "Doubt between prototypes",
+            "share of the highest entropy",
+            "How unsure single images are of their prototype; one means that no image prefers any.",
+            floor=True,
+        ),
+        _line(
+            run.monitors,
+            "teacher_divergence",
+            clock,
+            "Teacher and student",
+            "1 - cosine",
+            "How differently both see the same images; zero means that the teacher has nothing to tell.",
+            floor=True,
+        ),
+        _line(
             run.updates,
             "lr",
             clock,
@@ -135,6 +170,9 @@ def _loss(run: RunFiles, clock: _Clock) -> Chart | None:
     if len(smooth_x):
         data.append(_trace("average", smooth_x, smooth_y, RUN))
     caption = "What training minimises; its scale differs between methods, so look at the shape, not the height."
+    for value, where in _levels(run, y):
+        data.append(_dotted(where, [x[0], x[-1]], value))
+        caption += f" Dotted: {number(value)}, its value where {where}."
     if wild.any():
         mark_x, _ = thin(x[wild], np.zeros(wild.sum()), 200)
         top = np.nanmax(y[~wild]) if (~wild).any() else 1.0
@@ -157,6 +195,16 @@ def _loss(run: RunFiles, clock: _Clock) -> Chart | None:
         data,
         layout(axis(clock.title), axis("loss")),
     )
+
+
+def _levels(run: RunFiles, losses: np.ndarray) -> list[tuple[float, str]]:
+    """The losses of failed learning that the curve comes near: farther ones would flatten it."""
+    known, told = losses[np.isfinite(losses)], run.run.get("collapse_values")
+    if not len(known) or not isinstance(told, dict):
+        return []
+    room = 0.1 * (known.max() - known.min())
+    found = [(value, str(where)) for where, given in told.items() if (value := finite(given)) is not None]
+    return [(value, where) for value, where in found if known.min() - room <= value <= known.max() + room]
 
 
 def _terms(lines: list[dict[str, Any]], names: list[str], clock: _Clock) -> Chart:
@@ -203,17 +251,7 @@ def _line(
         y_axis["rangemode"] = "tozero"
     frame = layout(axis(clock.title), y_axis)
     if dotted is not None:
-        # A trace, not a shape: the axis then makes room for the line.
-        ends = [thin_x[0], thin_x[-1]]
-        level = {
-            "type": "scatter",
-            "mode": "lines",
-            "name": "even spread",
-            "x": ends,
-            "y": [dotted, dotted],
-            "line": {"color": SOFT, "width": 1.5, "dash": "dot"},
-            "hoverinfo": "skip",
-        }
+        level = _dotted("even spread", [thin_x[0], thin_x[-1]], dotted)
         return Chart(
             f"curves-{name.replace('_', '-')}",
             title,
@@ -225,6 +263,19 @@ def _line(
     return Chart(
         f"curves-{name.replace('_', '-')}", title, caption, f"{title} over training{_from_to(y)}.", [trace], frame
     )
+
+
+def _dotted(name: str, ends: list[float], level: float) -> dict[str, Any]:
+    """A level; a trace, not a shape, for the axis then makes room for the line."""
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "name": name,
+        "x": ends,
+        "y": [level, level],
+        "line": {"color": SOFT, "width": 1.5, "dash": "dot"},
+        "hoverinfo": "skip",
+    }
 
 
 def _trace(

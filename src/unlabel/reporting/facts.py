@@ -224,10 +224,14 @@ def shape_numbers(evaluation: dict[str, Any]) -> list[tuple[str, str, str]]:
             else "directions carry the embeddings",
         ),
         "dimensions_99": ("99 % of variance", "lies in so many directions"),
+        "participation_ratio": ("Participation ratio", "directions share the variance; weak ones hardly count"),
+        "spectral_decay": ("Spectral decay", "how fast the spectrum falls; about 1 is good, 0 is noise"),
+        "lidar": ("LiDAR", "directions tell images apart rather than views of one image"),
         "alignment": ("Alignment", "mean squared distance of two views of one image; lower is better"),
         "uniformity": ("Uniformity", "how evenly embeddings spread over the sphere; lower is better"),
         "std": ("Feature spread", "standard deviation of a normalised feature; 0 is a collapse"),
         "mean_cosine": ("Mean cosine", "similarity of two different images; 1 is a collapse"),
+        "norm": ("Length", "of an embedding, on average"),
     }
     return [
         (title, number(evaluation[key]), text)
