@@ -103,5 +103,7 @@ def test_the_loss_is_shown_beside_its_values_where_learning_failed(tmp_path: Pat
 
 def test_readings_of_teachers_prototypes_and_neighbours_have_curves(tmp_path: Path) -> None:
     names = ("neighbour_stability", "code_entropy_share", "assignment_entropy_share", "teacher_divergence")
-    found = charts(tmp_path, [{"update": u, "monitor": dict.fromkeys(names, 0.1 * u)} for u in range(4)])
+    lines = [{"update": u, "monitor": {"images": 101.0} | dict.fromkeys(names, 0.1 * u)} for u in range(4)]
+    found = charts(tmp_path, lines)
     assert list(found) == [f"curves-{name.replace('_', '-')}" for name in names]
+    assert found["curves-neighbour-stability"].data[1]["y"] == [0.1, 0.1]  # ten of a hundred others

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from unlabel.diagnostics import healthy_std
+from unlabel.diagnostics import chance_stability, healthy_std
 from unlabel.reporting.charts import BAD, RUN, SOFT, Chart, axis, layout
 from unlabel.reporting.files import RunFiles
 from unlabel.reporting.words import chart_text, finite, number
@@ -57,6 +57,7 @@ def curves(run: RunFiles) -> list[Chart]:
     terms = [{**line["terms"], "update": line["update"]} for line in run.updates if isinstance(line.get("terms"), dict)]
     names = list(dict.fromkeys(name for line in terms for name in line if name != "update"))
     dimensions = finite((run.monitors[-1] if run.monitors else {}).get("dimensions"))
+    images = finite((run.monitors[-1] if run.monitors else {}).get("images"))
     made = [
         _loss(run, clock),
         _terms(terms, names, clock) if len(names) > 1 else None,
@@ -86,7 +87,7 @@ def curves(run: RunFiles) -> list[Chart]:
             "How far each normalised feature varies over images; zero means all images look the same to it"
             + (", the dotted line is an even spread." if dimensions else "."),
             floor=True,
-            dotted=healthy_std(int(dimensions)) if dimensions else None,
+            dotted=("even spread", healthy_std(int(dimensions))) if dimensions else None,
         ),
         # With alignments too, the chart of both says more.
         None
@@ -105,7 +106,9 @@ def curves(run: RunFiles) -> list[Chart]:
             clock,
             "Neighbours kept",
             "share",
-            "Of each image's nearest ten, how many were so at the reading before; it rises as learning settles.",
+            "Of each image's nearest ten, how many were so at the reading before; it rises as learning settles"
+            + (", the dotted line is chance." if images else "."),
+            dotted=("chance", chance_stability(int(images))) if images else None,
         ),
         _line(
             run.monitors,
@@ -237,7 +240,7 @@ def _line(
     caption: str,
     *,
     floor: bool = False,
-    dotted: float | None = None,
+    dotted: tuple[str, float] | None = None,
 ) -> Chart | None:
     x, y = column(lines, name)
     if not np.isfinite(y).any():
@@ -251,7 +254,7 @@ def _line(
         y_axis["rangemode"] = "tozero"
     frame = layout(axis(clock.title), y_axis)
     if dotted is not None:
-        level = _dotted("even spread", [thin_x[0], thin_x[-1]], dotted)
+        level = _dotted(dotted[0], [thin_x[0], thin_x[-1]], dotted[1])
         return Chart(
             f"curves-{name.replace('_', '-')}",
             title,
