@@ -108,7 +108,7 @@ def curves(run: RunFiles) -> list[Chart]:
             "share",
             "Of each image's nearest ten, how many were so at the reading before; it rises as learning settles"
             + (", the dotted line is chance." if images else "."),
-            dotted=("chance", chance_stability(int(images))) if images else None,
+            dotted=("chance", chance_stability(int(images))) if images and images >= 2 else None,
         ),
         _line(
             run.monitors,
