@@ -53,6 +53,66 @@ def test_controls_of_an_earlier_evaluation_are_taken_over_where_the_protocol_is_
     assert other["protocol"]["queries"] == 30 and other["knn"]["random"] != 1.5  # measured after all
 
 
+def test_retrieval_is_measured_wherever_there_are_labels():
+    found = run()
+    assert list(found["retrieval"]) == ["protocol", "run", "chance", "random", "pixels"]
+    assert list(found["retrieval"]["run"]) == ["mAP", "mAP@R", "recall@1", "recall@5", "recall@10"]
+    assert found["retrieval"]["run"]["mAP"] > 95 and found["retrieval"]["chance"]["recall@1"] == pytest.approx(100 / 3)
+    assert found["retrieval"]["random"]["mAP"] > found["retrieval"]["chance"]["mAP"]
+    assert found["retrieval"]["protocol"]["candidates"] == 90 and found["retrieval"]["protocol"]["queries"] == 45
+    assert found["clustering"] is found["robustness"] is None
+    others = Bars(12)
+    others.labels[:] = 7
+    apart = run(test=others)
+    assert apart["retrieval"] is None and apart["knn"]["run"] == 0  # no class on both sides
+
+
+def test_everything_is_clustering_and_corrupted_images_too():
+    found = run(everything=True)
+    assert found["clustering"]["run"]["accuracy"] > 90 > found["clustering"]["chance"]["accuracy"]
+    assert set(found["clustering"]) == {"protocol", "run", "random", "pixels", "chance"}
+    assert found["clustering"]["protocol"]["clusters"] == 3 and found["clustering"]["protocol"]["images"] == 45
+    for probe in ("linear", "knn"):
+        scores = found["robustness"][probe]
+        assert list(scores) == ["run", "random", "pixels"]
+        for who in scores:
+            assert len(scores[who]["corruptions"]) == 12 and 0 <= scores[who]["corrupted"] <= 100
+    # As many as may be asked were asked, and shown as they are: the probes of the evaluation itself answer.
+    assert found["robustness"]["linear"]["run"]["clean"] == pytest.approx(found["linear"]["run"]["top1"])
+    assert found["robustness"]["knn"]["pixels"]["clean"] == pytest.approx(found["knn"]["pixels"])
+    rest = {name: value for name, value in found.items() if name not in ("clustering", "robustness")}
+    assert rest == {name: value for name, value in run().items() if name in rest}
+
+
+def test_controls_of_everything_are_taken_over_too():
+    first = run(everything=True)
+    marked = json.loads(json.dumps(first))
+    marked["retrieval"]["random"]["mAP"] = marked["clustering"]["pixels"]["NMI"] = 1.5
+    marked["robustness"]["linear"]["random"]["corrupted"] = 1.5
+    for name in ("retrieval", "clustering"):
+        marked[name]["run"] = {}
+    marked["robustness"]["knn"]["run"] = {}
+    again = run(everything=True, measured=marked)
+    assert again["retrieval"]["random"]["mAP"] == again["clustering"]["pixels"]["NMI"] == 1.5
+    assert again["robustness"]["linear"]["random"]["corrupted"] == 1.5
+    assert again["robustness"]["knn"] == first["robustness"]["knn"]
+    for name in ("retrieval", "clustering"):
+        assert again[name]["run"] == first[name]["run"] and again[name]["chance"] == first[name]["chance"]
+    less = run(measured=marked)
+    assert less["retrieval"]["random"]["mAP"] == 1.5 and less["clustering"] is less["robustness"] is None
+
+
+@pytest.mark.parametrize("lacks", ["retrieval", "robustness"])
+def test_controls_that_lack_something_or_had_another_protocol_are_measured_again(lacks):
+    first = run(everything=True)
+    old = json.loads(json.dumps(first)) | {"knn": {**first["knn"], "random": 1.5}}
+    del old[lacks]  # an evaluation of an older version
+    assert run(everything=True, measured=old) == first
+    old = json.loads(json.dumps(first)) | {"knn": {**first["knn"], "random": 1.5}}
+    old[lacks]["protocol"]["version"] = 0
+    assert run(everything=True, measured=old) == first
+
+
 def test_the_shape_is_that_of_the_queries():
     from unlabel.evaluation.features import extract
 

@@ -169,10 +169,12 @@ def _run(job: Job, sources: Sources, folder: RunFolder, console: Console, *, res
     return result_of(folder)
 
 
-def finish(job: Job, method: Method, sources: Sources, folder: RunFolder, console: Console) -> None:
+def finish(
+    job: Job, method: Method, sources: Sources, folder: RunFolder, console: Console, *, everything: bool = False
+) -> None:
     """Evaluate, and keep small pictures of what was evaluated for the report."""
     with stages(console, "evaluating") as progress:
-        shown = assess(job, method, sources, folder, progress)
+        shown = assess(job, method, sources, folder, progress, everything=everything)
     if shown:
         write_thumbnails((sources.queries.image(i) for i in shown), folder.artifacts)
 

@@ -32,19 +32,21 @@ def load(run: str | Path) -> nn.Module:
     return load_backbone(run)
 
 
-def evaluate(run: str | Path, *, data: str | None = None, console: Console | None = None) -> Result:
-    """Evaluate a run's backbone (kNN, linear probe) on labelled images, against its controls; renews the report.
+def evaluate(run: str | Path, *, data: str | None = None, all: bool = False, console: Console | None = None) -> Result:
+    """Evaluate a run's backbone (kNN, linear probe, retrieval) on labelled images, against its controls.
 
-    Of a fine-tuned or distilled run: how often it is right.
+    Of a fine-tuned or distilled run: how often it is right. Renews evaluation.json and the report.
 
     data: the images; default: those the run was given. Labels are class folders, or those of the data set.
+    all: measure also what takes minutes: clustering, and accuracy on corrupted images. Fault where there are no labels,
+    or for a run that classifies or translates.
     console: where progress is shown; default: standard error.
     """
     folder = RunFolder(run)
     job, method = load_method(run)
     chosen = job.run if data is None else Run(**{**vars(job.run), "eval_data": data})
     sources = open_lesson(job).sources if job.origin and data is None else open_sources(chosen)
-    finish(job, method, sources, folder, console or Console(stderr=True))
+    finish(job, method, sources, folder, console or Console(stderr=True), everything=all)
     write_report(folder.path)
     return result_of(folder)
 

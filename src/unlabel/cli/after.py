@@ -8,55 +8,26 @@ from unlabel.errors import Fault
 RUN = click.argument("run", type=click.Path())
 
 
-@cli.command(epilog=example("unlabel evaluate runs/simclr-photos-1 --data labelled/"))
+@cli.command(
+    epilog=example(
+        "unlabel evaluate runs/simclr-photos-1 --data labelled/",
+        "unlabel evaluate runs/simclr-photos-1 --data labelled/ --all",
+    )
+)
 @RUN
 @click.option("--data", help="Labelled images (class folders, arrays, or a data set's name). Default: the run's own.")
-def evaluate(run: str, data: str | None) -> None:
-    """Measure kNN and a linear probe against random weights and raw pixels."""
+@click.option("--all", "everything", is_flag=True, help="Clustering and corrupted images too: some minutes more.")
+def evaluate(run: str, data: str | None, everything: bool) -> None:
+    """Measure kNN, a linear probe and retrieval against random weights and raw pixels."""
     from unlabel import api
+    from unlabel.cli.scores import tables
 
-    result = api.evaluate(run, data=data, console=LOG)
-    _scores(result.evaluation or {})
+    result = api.evaluate(run, data=data, all=everything, console=LOG)
+    for line in tables(result.evaluation or {}):
+        OUT.print(line, highlight=False)
     if result.verdict is not None:
         OUT.print(f"[bold]{result.verdict.state}[/]: {result.verdict.sentence}", highlight=False)
     OUT.print(f"report: {result.report}", highlight=False)
-
-
-def _scores(evaluation: dict) -> None:
-    """The table of an evaluation: this run beside its controls."""
-    from rich.table import Table
-
-    if evaluation.get("classification"):
-        for who, scores in evaluation["classification"].items():
-            OUT.print(f"{who}: " + ", ".join(f"{top} {value:.1f} %" for top, value in scores.items()), highlight=False)
-        return
-    knn, linear = evaluation.get("knn"), evaluation.get("linear")
-    objects = evaluation.get("objects") or {}
-    if not knn and not linear and not objects.get("pointing"):
-        for name, value in (evaluation.get("translation") or {}).items():
-            if not isinstance(value, dict):
-                OUT.print(f"{name}: {value}", highlight=False)
-        return
-    table = Table("accuracy, %", "this run", "random weights", "raw pixels")
-
-    def row(title: str, values: list[float | None]) -> None:
-        table.add_row(title, *("–" if value is None else f"{value:.1f}" for value in values))
-
-    who = ("run", "random", "pixels")
-    if knn:
-        row("kNN top-1", [knn.get(name) for name in who])
-    if linear:
-        for top in ("top1", "top5"):
-            row(f"linear {top}", [(linear.get(name) or {}).get(top) for name in who])
-    for probe, scores in (objects.get("swapped") or {}).items():
-        if probe in ("knn", "linear"):
-            row(f"{probe}, backgrounds swapped", [(scores.get(name) or {}).get("swapped") for name in who])
-    if objects.get("pointing"):
-        row("looks at the object", [objects["pointing"].get(name) for name in who])
-    OUT.print(table)
-    protocol = evaluation["protocol"]
-    OUT.print(f"k = {protocol['k']}, temperature {protocol['temperature']}, {protocol['memory']} images remembered, "
-              f"{protocol['queries']} asked", highlight=False)  # fmt: skip
 
 
 @cli.command(epilog=example("unlabel segment runs/pixpro-streets-1 --data camvid/ --ignore 11"))

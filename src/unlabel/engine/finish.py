@@ -22,6 +22,7 @@ from unlabel.engine.job import Job, build_method, recipe
 from unlabel.engine.keep import evaluation_view, kept_spec
 from unlabel.engine.sources import Sources
 from unlabel.engine.towers import Towers
+from unlabel.errors import Fault
 from unlabel.evaluation.evaluate import Progress, evaluate
 from unlabel.evaluation.features import Features, extract
 from unlabel.evaluation.objects import evaluate_objects
@@ -53,12 +54,22 @@ def pictures(job: Job, method: Method, sources: Sources) -> tuple[Batch, dict[st
 
 
 def assess(
-    job: Job, method: Method, sources: Sources, folder: RunFolder, progress: Progress | None = None
+    job: Job,
+    method: Method,
+    sources: Sources,
+    folder: RunFolder,
+    progress: Progress | None = None,
+    *,
+    everything: bool = False,
 ) -> list[int]:
     """Evaluate a finished method against its controls; writes evaluation.json and embeddings.parquet.
 
+    everything  measure clustering and corrupted images too; Fault where there are no labels or no frozen features
+
     Returns the positions, among the queries, of the images in embeddings.parquet; of a classifier it has none.
     """
+    if everything:
+        _can_be_asked_everything(method, sources, folder)
     if isinstance(method, Classifies):
         assess_classifier(job, method, sources, folder, progress)
         return []
@@ -88,6 +99,7 @@ def assess(
         protocol=protocol,
         progress=progress,
         measured=measured_controls(job.run.controls, folder) if job.run.controls else None,
+        everything=everything,
     )
     if sources.queries.masked and (job.run.saliency is not None or recipe(job, method).looks_at_objects):
         result["objects"] = evaluate_objects(
@@ -105,6 +117,17 @@ def assess(
     write_embeddings(folder.embeddings, features, sources.queries)
     _judged(result, folder)
     return [int(i) for i in features.index]
+
+
+def _can_be_asked_everything(method: Method, sources: Sources, folder: RunFolder) -> None:
+    if isinstance(method, Classifies | Translates):
+        does = "classifies" if isinstance(method, Classifies) else "translates"
+        raise Fault(f"{folder.path} holds a run that {does}: `--all` measures frozen features, so leave it out")
+    if sources.memory is sources.queries or not sources.labelled:
+        raise Fault(
+            f"{sources.queries.name} has no labels to evaluate with, and what `--all` adds needs them: give labelled "
+            "images by --data, or leave `--all` out"
+        )
 
 
 def _untrained(job: Job, method: Method) -> Callable[[], nn.Module]:

@@ -16,8 +16,7 @@ from unlabel.errors import Fault
 from unlabel.evaluation.controls import SETTLED_ON, pixels, random_weights, settle
 from unlabel.evaluation.factors import chance, factor_scores, kind, word
 from unlabel.evaluation.features import Embed, Features, extract_all, light_views, two_views
-from unlabel.evaluation.knn import knn_accuracy
-from unlabel.evaluation.linear import linear_probe
+from unlabel.evaluation.labelled import FURTHER, Known, declared, labelled_scores
 from unlabel.evaluation.projection import projected
 from unlabel.evaluation.protocol import Protocol, balanced
 from unlabel.views import View
@@ -42,6 +41,7 @@ def evaluate(
     progress: Progress | None = None,
     threads: int | None = None,
     measured: Mapping[str, Any] | None = None,
+    everything: bool = False,
 ) -> dict[str, Any]:
     """Measure a frozen representation and its controls.
 
@@ -54,18 +54,20 @@ def evaluate(
     protocol       all choices; the counts of images in it are limits
     threads        that decode and render
     measured       what this function returned for another run of the same network and images: its controls are taken
-                   over where the protocol is the same to the last word
+                   over where the protocol is the same to the last word, those of retrieval and the rest included
+    everything     measure what takes its time too: clustering, and accuracy on corrupted images
 
-    Returns plain values for JSON: {"protocol", "classes", "knn": {"run", "random", "pixels"} in %, "linear": {the same
-    three: {"top1", "top5"} in %}, "factors": {name: {the same three, "kind", "chance", "word"}}, "spectrum",
-    "effective_rank", "participation_ratio", "spectral_decay", "dimensions" (D), "dimensions_99", "images", "std",
-    "mean_cosine", "norm", "norm_std", "uniformity", "alignment", "lidar" (None where 7 x images < D, images being 200
-    at most), "tolerance" (None without two labelled images of a class),
+    Returns plain values for JSON: {"protocol", "classes", "knn": {"run", "random", "pixels"} in %, "linear": {the
+    same three: {"top1", "top5"} in %}, "retrieval", "clustering", "robustness" (of the same three, each beside its
+    protocol: see `labelled_scores`; the last two None unless `everything`), "factors": {name: {the same three,
+    "kind", "chance", "word"}}, "spectrum", "effective_rank", "participation_ratio", "spectral_decay", "dimensions"
+    (D), "dimensions_99", "images", "std", "mean_cosine", "norm", "norm_std", "uniformity", "alignment", "lidar" (None
+    where 7 x images < D, images being 200 at most), "tolerance" (None without two labelled images of a class),
     "untrained": {the same shape of the random weights}, "projection": {the same shape and "spectrum" of what the
-    loss compared; None where that is the representation}, "non_finite" (embeddings), "skipped" (images), "translation":
-    None}. The shape of the embeddings is that of the queries. Accuracies are None without labels of two classes,
-    factors where the source knows none, both where the queries are the memory itself; everything measured is None
-    where an embedding is not finite.
+    loss compared; None where that is the representation}, "non_finite" (embeddings), "skipped" (images),
+    "translation": None}. The shape of the embeddings is that of the queries. What needs labels is None without two
+    classes of them, factors where the source knows none, both where the queries are the memory itself; everything
+    measured is None where an embedding is not finite.
     Fault: no image can be read.
     """
     tell = progress or (lambda what, share: None)
@@ -107,17 +109,21 @@ def evaluate(
     broken = sum(int((~torch.isfinite(part["run"].vectors)).any(dim=1).sum()) for part in (queries, memory) if part)
     skipped = len(run.skipped) + (len(memory["run"].skipped) if memory else 0)
 
+    seen = {who: Known.of(who, memory[who], queries[who], device) for who in queries} if labelled else {}
+    seen = {who: one for who, one in seen.items() if one.enough}  # what was readable may be too little
     stated = _stated(protocol, view, train_source, test_source, queries, memory, labelled)
-    if measured is not None and (measured["protocol"] != json.loads(json.dumps(stated)) or measured["non_finite"]):
+    further = declared(seen["run"], view, protocol, everything) if seen else {}
+    if measured is not None and not _same(measured, stated, further):
         return evaluate(
             embed, train_source, test_source, view=view, untrained=untrained, project=project, device=device,
-            protocol=protocol, progress=progress, threads=threads,
+            protocol=protocol, progress=progress, threads=threads, everything=everything,
         )  # fmt: skip
     result: dict[str, Any] = {
         "protocol": stated,
         "classes": train_source.classes,
         "knn": None,
         "linear": None,
+        **dict.fromkeys(FURTHER),
         "factors": None,
         "spectrum": None,
         "effective_rank": None,
@@ -160,17 +166,36 @@ def evaluate(
     if labelled:
         tolerant = tolerance(run.vectors, run.labels)
         result["tolerance"] = tolerant if math.isfinite(tolerant) else None
-        result |= _accuracies(queries, memory, protocol, device, tell)
-        for name in ("knn", "linear"):
-            result[name] = _with_controls(result[name], measured and measured[name])
+    if seen:
+        scores = labelled_scores(
+            seen, embeds, test_source, view, protocol=protocol, further=further, device=device, tell=tell
+        )
+        result |= _with_controls(scores, measured)
     if factored:
         result["factors"] = _factors(train_source, test_source, queries, memory, protocol, device, tell, measured)
     return result
 
 
-def _with_controls(own: dict[str, Any] | None, measured: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def _same(measured: Mapping[str, Any], stated: dict[str, Any], further: dict[str, dict[str, Any]]) -> bool:
+    """Whether another run's controls are finite and were measured as they would be here, each by the same protocol."""
+    theirs = {name: (measured.get(name) or {}).get("protocol") for name in further}
+    return not measured["non_finite"] and json.loads(json.dumps([stated, further])) == [measured["protocol"], theirs]
+
+
+def _with_controls(
+    scores: dict[str, dict[str, Any] | None], measured: Mapping[str, Any] | None
+) -> dict[str, dict[str, Any] | None]:
     """Numbers of the run, and those of the controls from elsewhere if they were not measured here."""
-    return own if own is None or measured is None else {**measured, **own}
+    if measured is None:
+        return scores
+    found: dict[str, dict[str, Any] | None] = {}
+    for name, own in scores.items():
+        theirs = measured[name]
+        if own is None or name != "robustness":
+            found[name] = own and {**theirs, **own}
+        else:  # its names stand one level deeper
+            found[name] = {part: {**theirs[part], **own[part]} for part in own}
+    return found
 
 
 def _projection(z: torch.Tensor | None) -> dict[str, Any] | None:
@@ -179,27 +204,6 @@ def _projection(z: torch.Tensor | None) -> dict[str, Any] | None:
         return None
     spectrum = singular_values(z)
     return {**_plain(measure(z, spectrum=spectrum)), "spectrum": spectrum.tolist()}
-
-
-def _accuracies(
-    queries: dict[str, Features], memory: dict[str, Features], protocol: Protocol, device: Any, tell: Progress
-) -> dict[str, Any]:
-    """kNN and linear accuracy of the run and its controls, on the images whose labels are known."""
-    found: dict[str, Any] = {"knn": {}, "linear": {}}
-    for number, who in enumerate(queries):
-        tell("nearest neighbours and linear probe", number / len(queries))
-        asked = queries[who].labels >= 0
-        m, q = memory[who].vectors.to(device), queries[who].vectors[asked].to(device)
-        m_labels, q_labels = memory[who].labels, queries[who].labels[asked]
-        if _classes(m_labels.numpy()) < 2 or not len(q):
-            return {}  # what was readable is too little
-        score = linear_probe(m, m_labels, q, q_labels, l2=protocol.l2, seed=protocol.seed)
-        found["linear"][who] = {"top1": score.top1, "top5": score.top5}
-        if who == "pixels":
-            mean = m.mean(dim=0)
-            m, q = m - mean, q - mean
-        found["knn"][who] = knn_accuracy(m, m_labels, q, q_labels, k=protocol.k, temperature=protocol.temperature)
-    return found
 
 
 def _factors(

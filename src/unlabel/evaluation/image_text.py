@@ -96,7 +96,7 @@ def _recall(
     rank, several = torch.cat(ranks), torch.cat(partners)
     return Recall(
         at={k: 100 * float((rank < k).double().mean()) for k in ks},
-        chance={k: 100 * float(_by_chance(several, len(c), k).mean()) for k in ks},
+        chance={k: 100 * float(found_by_chance(several, len(c), k).mean()) for k in ks},
         queries=len(q),
         candidates=len(c),
     )
@@ -108,7 +108,7 @@ def _rank(cosine: Float[Tensor, "b n"], belongs: Bool[Tensor, "b n"]) -> Int[Ten
     return (~(cosine < best) & ~belongs).sum(dim=1)  # what is no number is as near as anything
 
 
-def _by_chance(several: Int[Tensor, "b"], n: int, k: int) -> Float[Tensor, "b"]:
+def found_by_chance(several: Int[Tensor, "b"], n: int, k: int) -> Float[Tensor, "b"]:
     """The chance that k of n candidates, drawn without looking, hold one of `several` [b]."""
     drawn = torch.arange(min(k, n), dtype=torch.float64)  # [k]
     missed = (n - several.double()[:, None] - drawn) / (n - drawn)  # [b, k], of each draw, if those before missed

@@ -22,6 +22,25 @@ class LinearScore:
     l2: float
 
 
+@dataclass(frozen=True)
+class LinearProbe:
+    """A fitted linear classifier: how features are standardised, weight [C, D], bias [C], the penalty chosen."""
+
+    scale: "Scale"
+    weight: Tensor
+    bias: Tensor
+    l2: float
+
+    def __call__(self, x: Float[Tensor, "m d"]) -> Float[Tensor, "m c"]:
+        """Features [m, D] -> logits [m, C]."""
+        return torch.addmm(self.bias, self.scale(x), self.weight.T)
+
+    def score(self, test: Float[Tensor, "m d"], labels: Int[Tensor, "m"]) -> LinearScore:
+        """How often it is right on images that it was not fitted on."""
+        logits = self(test)
+        return LinearScore(top(logits, labels, 1), top(logits, labels, 5) if len(self.bias) >= 6 else None, self.l2)
+
+
 def linear_probe(
     train: Float[Tensor, "n d"],
     labels: Int[Tensor, "n"],
@@ -46,17 +65,25 @@ def linear_probe(
     where there is one class only, or nothing to test.
     Chen, Kornblith, Norouzi and Hinton, SimCLR, arXiv 2002.05709, appendix B.8 (L-BFGS, penalty by validation).
     """
+    if not len(test):
+        raise ValueError("a linear probe needs an image to test")
+    return fit_probe(train, labels, l2=l2, seed=seed).score(test, test_labels)
+
+
+def fit_probe(
+    train: Float[Tensor, "n d"], labels: Int[Tensor, "n"], *, l2: float | Sequence[float] = L2, seed: int = 0
+) -> LinearProbe:
+    """The classifier of `linear_probe`, to be asked about several collections; arguments and errors as there."""
     classes = int(labels.max()) + 1 if len(labels) else 0
-    if classes < 2 or not len(test):
-        raise ValueError(f"a linear probe needs two classes and an image to test, not {classes} and {len(test)}")
+    if classes < 2:
+        raise ValueError(f"a linear probe needs two classes, not {classes}")
     x, scale = standardise(train)
     penalties = (float(l2),) if isinstance(l2, int | float) else tuple(l2)
     chosen, start = penalties[len(penalties) // 2], None
     if len(penalties) > 1 and len(train) >= _FEW:
         chosen, start = _choose(x, labels, classes, penalties, seed)
     weight, bias = fit_logistic(x, labels, classes, chosen, start=start)
-    logits = torch.addmm(bias, scale(test), weight.T)  # [m, C]
-    return LinearScore(top(logits, test_labels, 1), top(logits, test_labels, 5) if classes >= 6 else None, chosen)
+    return LinearProbe(scale, weight, bias, chosen)
 
 
 def fit_logistic(

@@ -18,6 +18,7 @@ from unlabel.reporting.classified import classification
 from unlabel.reporting.curves import curves
 from unlabel.reporting.embedding_map import embedding_map
 from unlabel.reporting.files import RunFiles, read_run
+from unlabel.reporting.further import further
 from unlabel.reporting.gallery import agreement, gallery, label_names, map_data
 from unlabel.reporting.geometry import geometry, spectrum
 from unlabel.reporting.pictures import data_url, picture
@@ -77,6 +78,7 @@ def _content(run: RunFiles) -> dict[str, Any]:
         "evaluated": run.evaluation is not None,
         "accuracy": accuracy(evaluation),
         "protocol": facts.protocol(evaluation),
+        "further": further(evaluation),
         "curves": curve_charts,
         "factors": factors(evaluation),
         "spectrum": spectrum_chart,
