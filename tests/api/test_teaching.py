@@ -104,6 +104,8 @@ def test_what_is_kept_loads_exports_and_classifies(tuned: Path, tmp_path: Path) 
 def test_evaluate_asks_again(tuned: Path) -> None:
     before = read(tuned / "evaluation.json")["classification"]
     assert unlabel.evaluate(tuned).evaluation["classification"] == before
+    with pytest.raises(Fault, match="that classifies: `--all`"):
+        unlabel.evaluate(tuned, all=True)
 
 
 def test_a_student_of_another_kind_learns_from_other_images(tuned: Path, tmp_path: Path) -> None:

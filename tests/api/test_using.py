@@ -1,6 +1,7 @@
 """What one does with a finished run."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -130,10 +131,31 @@ def test_evaluate_on_other_data_renews_the_report(cnn_run: Path) -> None:
     assert (cnn_run / "report.html").stat().st_mtime_ns > before
 
 
+def test_everything_is_evaluated_where_it_is_asked_for(cnn_run: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(cnn_run, run)
+    before = json.loads((run / "evaluation.json").read_text())
+    assert before["retrieval"]["run"]["mAP"] > 0 and before["clustering"] is before["robustness"] is None
+    found = unlabel.evaluate(run, data="shapes:200", all=True).evaluation
+    assert set(found["clustering"]) == {"protocol", "run", "random", "pixels", "chance"}
+    for probe in ("linear", "knn"):
+        assert set(found["robustness"][probe]) == {"run", "random", "pixels"}
+    assert found["robustness"]["protocol"]["severities"].endswith("CIFAR-10-C, at 32 px")
+    page = (run / "report.html").read_text()
+    assert all(f'id="fig-{name}"' in page for name in ("retrieval", "clustering", "robustness"))
+
+
+def test_everything_needs_labels_and_a_representation(cnn_run: Path, cut_run: Path, pictures: Path) -> None:
+    before = (cnn_run / "evaluation.json").read_bytes()
+    with pytest.raises(Fault, match=r"has no labels .* `--all`"):
+        unlabel.evaluate(cnn_run, data=str(pictures), all=True)
+    assert (cnn_run / "evaluation.json").read_bytes() == before
+    with pytest.raises(Fault, match="that translates: `--all`"):
+        unlabel.evaluate(cut_run, all=True)
+
+
 @pytest.mark.parametrize("damage", ["missing", "no run.json", "half a checkpoint", "weights of another network"])
 def test_damaged_run_folders_are_faults(cnn_run: Path, tmp_path: Path, damage: str) -> None:
-    import shutil
-
     run = tmp_path / "run"
     if damage != "missing":
         shutil.copytree(cnn_run, run)

@@ -87,8 +87,8 @@ def test_the_seed_is_that_of_the_noise():
 def test_the_protocol_says_how_strong():
     said = json.loads(json.dumps(declared(VIEW, memory=20_000, queries=300, seed=3)))
     assert said["images"] == 300 and said["knn"].startswith("5,000") and said["seed"] == 3
-    assert (
-        said["corruptions"]["contrast"] == [0.75, 0.5, 0.4, 0.3, 0.15] and "CIFAR-10-C at 16 px" in said["severities"]
+    assert said["corruptions"]["contrast"] == [0.75, 0.5, 0.4, 0.3, 0.15] and said["severities"].endswith(
+        "CIFAR-10-C, at 16 px"
     )
     assert declared(evaluation(224), memory=10, queries=9_999, seed=0)["images"] == 1_000
 

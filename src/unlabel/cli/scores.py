@@ -67,8 +67,8 @@ def _robustness(found: Mapping[str, Any]) -> list[Table | str]:
     for name in found["protocol"]["corruptions"]:
         by_who = [(found["linear"].get(who) or {}).get("corruptions", {}).get(name, {}) for who in CONTROLS]
         _row(table, f"linear, {name.replace('_', ' ')}", [scores.get("mean") for scores in by_who])
-    return [table, f"{found['protocol']['images']} images, severities 1 to 5: {found['protocol']['severities']}"]
+    return [table, f"{found['protocol']['images']} images, severities {found['protocol']['severities']}"]
 
 
 def _row(table: Table, title: str, values: list[float | None]) -> None:
-    table.add_row(title, *("–" if value is None else f"{value:.1f}" for value in values))
+    table.add_row(title, *("–" if value is None else f"{round(value, 1) + 0.0:.1f}" for value in values))

@@ -78,7 +78,7 @@ def _corrupted(words: str, found: dict[str, Any]) -> Table:
 
 def _score(value: Any) -> str:
     known = finite(value)
-    return "–" if known is None else f"{known:.1f}".replace("-", "−")
+    return "–" if known is None else f"{round(known, 1) + 0.0:.1f}".replace("-", "−")
 
 
 def _table(value: Any) -> dict[str, Any]:
