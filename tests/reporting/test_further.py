@@ -50,7 +50,7 @@ def test_each_stands_beside_its_controls_with_its_protocol() -> None:
     linear, knn = robustness.tables
     assert [row[0] for row in linear.rows] == ["clean", "corrupted", "gaussian noise", "jpeg"]
     assert linear.rows[1][1:] == ["71.0", "31.0", "21.0"] and knn.rows[3][1:] == ["66.0", "–", "–"]
-    assert "from 80.0 % to 71.0 %" in robustness.caption and "CIFAR-10-C" in robustness.protocol
+    assert "80.0 % of clean and on 71.0 % of corrupted" in robustness.caption and "CIFAR-10-C" in robustness.protocol
 
 
 @pytest.mark.parametrize("damage", [None, "?", {}, {"run": None}, {"run": {"mAP": None}}])
@@ -66,7 +66,7 @@ def test_they_are_on_the_page_and_older_evaluations_have_a_page_still(tmp_path: 
     write_json(folder / "evaluation.json", evaluation(np.random.default_rng(0), ["a", "b"], 40) | FOUND)
     page = Page(write_report(folder))
     assert {"fig-retrieval", "fig-clustering", "fig-robustness"} <= set(page.ids)
-    for words in ("61.2", "guessing", "gaussian noise", "from 80.0 % to 71.0 %", "CIFAR-10-C"):
+    for words in ("61.2", "guessing", "gaussian noise", "on 71.0 % of corrupted", "CIFAR-10-C"):
         assert words in page.text
     assert len(page.ids) == len(set(page.ids))
     tags = [tag for tag, _ in page.tags]

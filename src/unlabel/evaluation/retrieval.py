@@ -58,24 +58,24 @@ def class_retrieval(
     queries, query_labels  [m, D] and [m] likewise
     ks                     of recall@k
 
-    What is no farther than 4e-9 (on the host; float32 seldom tells less than 6e-8 apart) is equally far, and of what is
-    equally far the candidates of other classes come first: vectors that say nothing score nothing. Memory is bounded
-    by ranking a few queries at a time. Raises ValueError where no query has a candidate of its class, and for vectors
+    What is less than 4e-9 apart (float32 seldom tells less than 6e-8) is equally far, and of what is equally far the
+    candidates of other classes come first: vectors that say nothing score nothing. Memory is bounded by ranking a few
+    queries at a time. Raises ValueError where no query has a candidate of its class, and for vectors
     that are not finite.
     """
     alone = queries is None or query_labels is None
     q, q_labels = (vectors, labels) if queries is None or query_labels is None else (queries, query_labels)
     if not (torch.isfinite(vectors).all() and torch.isfinite(q).all()):
         raise ValueError("retrieval needs finite vectors")
-    m, labels = F.normalize(vectors, dim=1), labels.to(vectors.device)
-    several = _partners(labels, q_labels.to(m.device), alone)
+    m, q, labels, q_labels = F.normalize(vectors, dim=1), *(part.to(vectors.device) for part in (q, labels, q_labels))
+    several = _partners(labels, q_labels, alone)
     asked = torch.nonzero(several)[:, 0]
     if not len(asked):
         raise ValueError("no query has a candidate of its class")
     total, total_at_r, hits = 0.0, 0.0, dict.fromkeys(ks, 0)
     for part in asked.split(max(1, _CHUNK // len(m))):
-        belongs = labels == q_labels[part.to(q_labels.device)].to(m.device)[:, None]
-        keys = _keys(F.normalize(q[part.to(q.device)].to(m.device), dim=1) @ m.T, belongs)
+        belongs = labels == q_labels[part][:, None]
+        keys = _keys(F.normalize(q[part], dim=1) @ m.T, belongs)
         if alone:
             keys.scatter_(1, part[:, None], 2 * (2 * _STEPS + 1))  # behind all others, and of no class
         r = several[part]

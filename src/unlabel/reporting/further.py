@@ -59,8 +59,8 @@ def _robustness(evaluation: dict[str, Any]) -> Section | None:
         return None
     run = _table(_table(found.get("linear")).get("run"))
     caption = (
-        f"Probes that were fitted on clean images, asked about corrupted ones: the linear probe falls from "
-        f"{percent(run.get('clean'))} to {percent(run.get('corrupted'))}, the mean over corruptions and severities."
+        f"Probes that were fitted on clean images: the linear one is right on {percent(run.get('clean'))} of clean and "
+        f"on {percent(run.get('corrupted'))} of corrupted images, the mean over corruptions and severities."
     )
     return Section("robustness", "Corrupted images", caption, tables, protocol(found))
 
