@@ -64,7 +64,7 @@ def test_what_is_not_plain_is_left_to_pillow() -> None:
 def test_a_cut_off_picture_is_refused_as_before() -> None:
     data = encoded()[:20_000]
     assert plain_jpeg(data).pixels() is None
-    with pytest.raises(Unreadable, match="truncated"):
+    with pytest.raises(Unreadable, match="cut short"):
         decode(io.BytesIO(data), "p")
 
 
@@ -134,7 +134,7 @@ def test_damage_behind_a_sound_header_is_noted_and_its_place_taken(photographs: 
     source = Folder(tmp_path)
     assert look_at_file(source.file(3), "3.jpg").size == (854, 1280)  # the header alone does not tell
     seen = [int(i) for batch in batches(source, named("simclr", 32), 4) for i in batch.index]
-    assert 3 not in seen and list(source.skipped) == [3] and "truncated" in source.skipped[3].reason
+    assert 3 not in seen and list(source.skipped) == [3] and "cut short" in source.skipped[3].reason
     again = Folder(tmp_path)
     assert seen == [int(i) for batch in batches(again, named("simclr", 32), 4) for i in batch.index]
 

@@ -30,6 +30,7 @@ from torch import Tensor
 from unlabel.data.jpeg import START, Jpeg, plain_jpeg
 from unlabel.data.pillow import DECODING, quiet
 from unlabel.data.source import SMALL, Look, Unreadable
+from unlabel.data.truncated import cut_short
 
 # Suffixes that make a file a picture, and the only formats that are tried on its content. Formats without a
 # signature (TGA) or with an interpreter behind them (EPS, PDF, WMF) stay out.
@@ -43,6 +44,8 @@ SUFFIXES = frozenset(
 )
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "ICO", "JPEG2000", "AVIF", "PPM")
 MAX_PIXELS = 178_956_970
+CUT_SHORT = "cut short"
+"""How the reason begins where a file ends before its picture does."""
 
 _UPRIGHT = {  # EXIF 2.32, tag 0x0112: how to turn the stored picture
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -71,7 +74,7 @@ def decode_file(file: str, path: str) -> Decoded:
 
     Raises Unreadable for whatever is no readable picture: also folders, pipes and links to nothing.
     """
-    with _opened(file, path) as stream:
+    with opened(file, path) as stream:
         return decode(stream, path)
 
 
@@ -80,7 +83,7 @@ def look_at_file(file: str, path: str) -> Look:
 
     Raises Unreadable as `decode_file` does, and so may the `pixels` of what is returned.
     """
-    with _opened(file, path) as stream:
+    with opened(file, path) as stream:
         return _look_at(stream, path, lambda: decode_file(file, path))
 
 
@@ -102,7 +105,8 @@ def _look_at(stream: IO[bytes], path: str, whole: Callable[[], Decoded]) -> Look
 
 
 @contextmanager
-def _opened(file: str, path: str) -> Iterator[IO[bytes]]:
+def opened(file: str, path: str) -> Iterator[io.BufferedReader]:
+    """The file named `file` open for reading; Unreadable where it cannot be opened, or is none."""
     try:
         # Without O_NONBLOCK, opening a pipe would wait for somebody to write into it.
         descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
@@ -132,6 +136,20 @@ def decode(stream: IO[bytes], path: str) -> Decoded:
     return _decoded(stream, _jpeg(stream), path)
 
 
+def glance(stream: IO[bytes], path: str, least: int) -> tuple[Decoded, tuple[int, int]]:
+    """As `decode`, but a picture larger than `least` pixels a side may come smaller, not below that; and its size.
+
+    What is refused by one is refused by the other: nothing that a file holds is left undecoded. Returns the picture
+    with its (height, width) as it is in the file.
+    """
+    jpeg = _jpeg(stream)
+    pixels = None if jpeg is None else jpeg.pixels((least, least))
+    if jpeg is not None and pixels is not None:
+        return Decoded(pixels, "JPEG", jpeg.mode), jpeg.size
+    decoded = _decoded(stream, None, path)  # not plain, or damaged: for Pillow to judge
+    return decoded, (decoded.pixels.shape[1], decoded.pixels.shape[2])
+
+
 def _decoded(stream: IO[bytes], jpeg: Jpeg | None, path: str) -> Decoded:
     """What the stream holds; `jpeg` is what `_jpeg` made of it."""
     try:
@@ -150,7 +168,7 @@ def _decoded(stream: IO[bytes], jpeg: Jpeg | None, path: str) -> Decoded:
     except Image.DecompressionBombError:
         raise Unreadable(path, f"more than the {MAX_PIXELS:,} pixels that are read") from None
     except DECODING as error:
-        raise Unreadable(path, f"damaged: {error}" if str(error) else f"damaged ({type(error).__name__})") from None
+        raise Unreadable(path, _what_is_wrong(stream, error)) from None
     return Decoded(torch.from_numpy(array), kind, mode)
 
 
@@ -219,6 +237,14 @@ def _why_not_opened(file: str, error: OSError) -> str:
     return error.strerror or str(error)
 
 
+def _what_is_wrong(stream: IO[bytes], error: Exception) -> str:
+    said = str(error) or type(error).__name__
+    short = cut_short(stream)
+    if short or (short is None and "truncated" in said.lower()):
+        return f"{CUT_SHORT}: the file ends before the picture does"
+    return f"damaged: {said}" if str(error) else f"damaged ({said})"
+
+
 def _why_not_a_picture(stream: IO[bytes]) -> str:
     stream.seek(0)
     head = stream.read(512).lstrip().lower()
@@ -232,4 +258,6 @@ def _why_not_a_picture(stream: IO[bytes]) -> str:
         return "a vector picture (SVG), which has no pixels"
     if not head.strip(b"\0"):
         return "nothing but zero bytes"
+    if cut_short(stream):
+        return f"{CUT_SHORT}: the file ends before the picture begins"
     return "not a picture, or too damaged to tell"

@@ -1,73 +1,38 @@
 """A look at a folder before training on it: what can be read, what cannot and why, and what is odd about the rest."""
 
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from threading import Event
+
+import numpy as np
 
 from unlabel.data.ahead import cores
-from unlabel.data.decode import decode_file
+from unlabel.data.facts import Facts, facts_of
+from unlabel.data.findings import FLAT, HUGE, TINY, Scan
 from unlabel.data.folder import check_folder, classes_of, inner, printable, splits, walk
-from unlabel.data.source import Unreadable
+from unlabel.data.perceptual import near_duplicates, perceptual_hash, small_copy
 from unlabel.errors import Fault
 
-TINY = 16  # pixels: a shorter side below this leaves nothing to crop
-HUGE = 50_000_000  # pixels: decoding one takes a second
 _SIDES = (16, 32, 64, 128, 256, 512, 1024, 2048)
 _ASPECTS = ((1.01, "square"), (1.5, "up to 3:2"), (2.0, "up to 2:1"), (4.0, "up to 4:1"))
-_CHUNK = 256
+_BRIGHT = 10  # bins of the mean grey level
+_PART = 32  # files that a thread looks at before it hands over
+_TOLD = 256  # files between two words of progress
 
 
 @dataclass
-class Scan:
-    """What a folder holds. Paths are printable; counts are of readable pictures unless they say otherwise.
+class _Gathered:
+    """What is kept of every picture until all are read: its name, and of the first of each content its look."""
 
-    root:       the folder.
-    readable:   number of pictures that decode.
-    unreadable: (path, reason) of those that do not.
-    ignored:    number of files that are not named like pictures (clutter apart).
-    bytes:      size of all pictures on disk, readable or not.
-    tiny, huge: paths of pictures with a shorter side below TINY, or more than HUGE pixels.
-    duplicates: groups of paths whose files are the same byte for byte.
-    smallest, largest: (width, height) of the pictures with the fewest and the most pixels.
-    sides:      histogram of shorter sides in pixels.
-    aspects:    histogram of longer side to shorter side.
-    formats, modes: histograms of file formats ("JPEG") and channel modes ("RGB", "L", "CMYK", "I;16", ...).
-    splits:     number of pictures in each split, or None where there are none.
-    classes:    number of pictures in each class of the training split (or of the whole), or None without classes.
-    """
-
-    root: str
-    readable: int = 0
-    unreadable: list[tuple[str, str]] = field(default_factory=list)
-    ignored: int = 0
-    bytes: int = 0
-    tiny: list[str] = field(default_factory=list)
-    huge: list[str] = field(default_factory=list)
-    duplicates: list[list[str]] = field(default_factory=list)
-    smallest: tuple[int, int] | None = None
-    largest: tuple[int, int] | None = None
-    sides: dict[str, int] = field(default_factory=dict)
-    aspects: dict[str, int] = field(default_factory=dict)
-    formats: dict[str, int] = field(default_factory=dict)
-    modes: dict[str, int] = field(default_factory=dict)
-    splits: dict[str, int] | None = None
-    classes: dict[str, int] | None = None
-
-
-class _Facts(NamedTuple):
-    """Of one file: its size on disk, and either why it cannot be read or what it is."""
-
-    size: int
-    reason: str | None = None
-    width: int = 0
-    height: int = 0
-    format: str = ""
-    mode: str = ""
-    content: bytes = b""
+    names: list[str] = field(default_factory=list)
+    sides: list[int] = field(default_factory=list)
+    contents: dict[bytes, list[str]] = field(default_factory=dict)
+    firsts: list[str] = field(default_factory=list)
+    hashes: list[np.ndarray] = field(default_factory=list)
+    copies: list[np.ndarray] = field(default_factory=list)
 
 
 def scan(
@@ -85,103 +50,130 @@ def scan(
     names, ignored = walk(root)
     if not names:
         raise Fault(f"there is no picture in {printable(os.fspath(path))} ({ignored} other files were ignored)")
-    report = Scan(printable(os.fspath(path)), ignored=ignored)
-    good: list[str] = []
-    contents: dict[bytes, list[str]] = {}
-    sides, aspects = Counter[int](), Counter[int]()
-    formats, modes = Counter[str](), Counter[str]()
-    for done, (name, facts) in enumerate(_read(root, names, threads), start=1):
-        shown = printable(os.path.join(root, name))
-        report.bytes += facts.size
-        if facts.reason is not None:
-            report.unreadable.append((shown, facts.reason))
-        else:
-            good.append(name)
-            contents.setdefault(facts.content, []).append(shown)
-            sides[_side(facts)] += 1
-            aspects[_aspect(facts)] += 1
-            formats[facts.format] += 1
-            modes[facts.mode] += 1
-            _extremes(report, shown, facts)
-        if progress is not None and (done % _CHUNK == 0 or done == len(names)):
+    report = Scan(printable(os.fspath(path)), printable(root.rstrip("/")), ignored=ignored)
+    counts = {name: Counter[int | str]() for name in ("sides", "aspects", "brightness", "formats", "modes", "colours")}
+    gathered = _Gathered()
+    done = 0
+    for part, facts in _read(root, names, threads):
+        for name, one in zip(part, facts, strict=True):
+            _note(report, root, name, one, counts)
+        _gather(gathered, root, part, facts)
+        done += len(part)
+        if progress is not None and (done % _TOLD == 0 or done == len(names)):
             progress(done, len(names))
-    report.readable = len(good)
-    report.duplicates = [group for group in contents.values() if len(group) > 1]
-    report.sides = {_side_name(k): sides[k] for k in sorted(sides)}
-    report.aspects = {_aspect_name(k): aspects[k] for k in sorted(aspects)}
-    report.formats, report.modes = dict(formats.most_common()), dict(modes.most_common())
-    _balance(report, root, good)
+    report.readable = len(gathered.names)
+    report.duplicates = [group for group in gathered.contents.values() if len(group) > 1]
+    if gathered.firsts:
+        groups = near_duplicates(np.concatenate(gathered.hashes), np.concatenate(gathered.copies))
+        report.near = [[gathered.firsts[k] for k in group] for group in groups]
+    for name, label in (("sides", _side_name), ("aspects", _aspect_name), ("brightness", _brightness_name)):
+        setattr(report, name, {label(k): counts[name][k] for k in sorted(counts[name], key=int)})
+    for name in ("formats", "modes", "colours"):
+        setattr(report, name, dict(counts[name].most_common()))
+    _divide(report, root, gathered)
     return report
 
 
-def _read(root: str, names: list[str], threads: int | None) -> Iterator[tuple[str, _Facts]]:
-    """Every name with its facts, in order; a chunk at a time, so that a million files do not queue up in memory."""
-    with ThreadPoolExecutor(threads or cores(), "unlabel-scan") as pool:
-        for start in range(0, len(names), _CHUNK):
-            chunk = names[start : start + _CHUNK]
-            yield from zip(chunk, pool.map(lambda name: _facts(os.path.join(root, name)), chunk), strict=True)
+def _read(root: str, names: list[str], threads: int | None) -> Iterator[tuple[list[str], list[Facts]]]:
+    """All names with their facts, in order and by parts; few at a time, so that a million do not queue up in memory."""
+    workers, stop = threads or cores(), Event()
 
+    def look(part: list[str]) -> list[Facts]:
+        return [facts_of(os.path.join(root, name)) for name in part if not stop.is_set()]
 
-def _facts(file: str) -> _Facts:
-    size = _size(file)
+    parts = [names[start : start + _PART] for start in range(0, len(names), _PART)]
+    pool = ThreadPoolExecutor(workers, "unlabel-scan")
     try:
-        decoded = decode_file(file, printable(file))  # first, since it refuses pipes and devices
-        with open(file, "rb") as stream:
-            content = hashlib.file_digest(stream, "sha256").digest()
-    except Unreadable as unreadable:
-        return _Facts(size, unreadable.reason)
-    except OSError as error:  # gone or changed since it was decoded a moment ago
-        return _Facts(size, error.strerror or str(error))
-    _, height, width = decoded.pixels.shape
-    return _Facts(size, None, width, height, decoded.format, decoded.mode, content)
+        waiting: list[tuple[list[str], Future[list[Facts]]]] = []
+        for part in parts:
+            waiting.append((part, pool.submit(look, part)))
+            if len(waiting) > 2 * workers:
+                first, future = waiting.pop(0)
+                yield first, future.result()
+        for part, future in waiting:
+            yield part, future.result()
+    finally:  # also after Ctrl-C: then within the time that one file takes
+        stop.set()
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _size(file: str) -> int:
-    try:
-        return os.stat(file).st_size
-    except OSError:
-        return 0
-
-
-def _extremes(report: Scan, shown: str, facts: _Facts) -> None:
+def _note(report: Scan, root: str, name: str, facts: Facts, counts: dict[str, Counter[int | str]]) -> None:
+    """What one file says, into the report."""
+    file = os.path.join(root, name)
+    shown = printable(file)
+    report.bytes += facts.size
+    if shown != file:
+        report.names[shown] = file
+    if facts.reason is not None:
+        report.unreadable.append((shown, facts.reason))
+        report.truncated += [shown] if facts.cut else []
+        return
     area = facts.width * facts.height
-    if min(facts.width, facts.height) < TINY:
-        report.tiny.append(shown)
-    if area > HUGE:
-        report.huge.append(shown)
+    report.tiny += [shown] if min(facts.width, facts.height) < TINY else []
+    report.huge += [shown] if area > HUGE else []
+    report.constant += [shown] if facts.spread < FLAT else []
     if report.smallest is None or area < report.smallest[0] * report.smallest[1]:
         report.smallest = facts.width, facts.height
     if report.largest is None or area > report.largest[0] * report.largest[1]:
         report.largest = facts.width, facts.height
+    counts["sides"][sum(min(facts.width, facts.height) >= edge for edge in _SIDES)] += 1
+    ratio = max(facts.width, facts.height) / min(facts.width, facts.height)
+    counts["aspects"][sum(ratio > edge for edge, _ in _ASPECTS)] += 1
+    counts["brightness"][min(_BRIGHT - 1, int(facts.mean * _BRIGHT / 255))] += 1
+    counts["formats"][facts.format] += 1
+    counts["modes"][facts.mode] += 1
+    counts["colours"]["colour" if facts.colour else "grey"] += 1
 
 
-def _balance(report: Scan, root: str, good: list[str]) -> None:
-    """Pictures in each split and class."""
-    divided = splits(root)
+def _gather(gathered: _Gathered, root: str, names: list[str], facts: list[Facts]) -> None:
+    """What is compared when all are read."""
+    looks = []
+    for name, one in zip(names, facts, strict=True):
+        if one.reason is not None:
+            continue
+        gathered.names.append(name)
+        gathered.sides.append(min(one.width, one.height))
+        shown = printable(os.path.join(root, name))
+        same = gathered.contents.setdefault(one.content, [])
+        same.append(shown)
+        if len(same) == 1 and one.spread >= FLAT:
+            gathered.firsts.append(shown)
+            looks.append(one.small)
+    if looks:
+        gathered.hashes.append(perceptual_hash(np.stack(looks)))
+        gathered.copies.append(small_copy(np.stack(looks)))
+
+
+def _divide(report: Scan, root: str, gathered: _Gathered) -> None:
+    """Pictures in each split and class, and those that are in several of them."""
+    divided, names, sides = splits(root), gathered.names, np.array(gathered.sides)
     if divided is not None:
-        train = os.path.basename(divided[0])
-        report.splits = dict(sorted(Counter(printable(name.partition("/")[0]) for name in good).items()))
-        good = [name.partition("/")[2] for name in good if name.startswith(f"{train}/")]
-    labels, classes = classes_of(good)
+        report.train = printable(os.path.basename(divided[0]))
+        report.splits = dict(sorted(Counter(printable(name.partition("/")[0]) for name in names).items()))
+        inside = np.array([name.startswith(f"{os.path.basename(divided[0])}/") for name in names], bool)
+        names = [name.partition("/")[2] for name, chosen in zip(names, inside, strict=True) if chosen]
+        sides = sides[inside]
+    report.shorter_side = float(np.median(sides)) if len(sides) else None
+    labels, classes = classes_of(names)
     if classes is not None:
         counts = Counter(labels.tolist())
         report.classes = {name: counts[k] for k, name in enumerate(classes)}
+        report.conflicts = [same for same in report.duplicates if len(set(map(report.class_of, same))) > 1]
+    report.leaks = [*report.leaks_of("exact", report.duplicates), *report.leaks_of("near", report.near)]
 
 
-def _side(facts: _Facts) -> int:
-    return sum(min(facts.width, facts.height) >= edge for edge in _SIDES)
-
-
-def _side_name(k: int) -> str:
+def _side_name(k: int | str) -> str:
+    k = int(k)
     if k == 0:
         return f"below {_SIDES[0]}"
     return f"{_SIDES[k - 1]} to {_SIDES[k] - 1}" if k < len(_SIDES) else f"{_SIDES[-1]} and more"
 
 
-def _aspect(facts: _Facts) -> int:
-    ratio = max(facts.width, facts.height) / min(facts.width, facts.height)
-    return sum(ratio > edge for edge, _ in _ASPECTS)
+def _aspect_name(k: int | str) -> str:
+    return _ASPECTS[int(k)][1] if int(k) < len(_ASPECTS) else "longer"
 
 
-def _aspect_name(k: int) -> str:
-    return _ASPECTS[k][1] if k < len(_ASPECTS) else "longer"
+def _brightness_name(k: int | str) -> str:
+    """Levels whose tenth of 0 to 255 is k: bins of 25.5."""
+    low, high = 255 * int(k) / _BRIGHT, 255 * (int(k) + 1) / _BRIGHT
+    return f"{low:g} to {high:g}"
