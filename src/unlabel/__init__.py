@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Result",
+    "Scanned",
     "bench",
     "distil",
     "embed",
@@ -24,6 +25,7 @@ __all__ = [
     "report",
     "retrieve",
     "saliency",
+    "scan",
     "segment",
     "translate",
     "verify_pack",
@@ -33,6 +35,7 @@ __all__ = [
 if TYPE_CHECKING:
     from unlabel.api import (
         Result,
+        Scanned,
         bench,
         distil,
         embed,
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
         report,
         retrieve,
         saliency,
+        scan,
         segment,
         translate,
         verify_pack,

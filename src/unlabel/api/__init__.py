@@ -6,6 +6,8 @@ from unlabel.api.packing import pack as pack
 from unlabel.api.packing import verify_pack as verify_pack
 from unlabel.api.pretraining import Result as Result
 from unlabel.api.pretraining import pretrain as pretrain
+from unlabel.api.scanning import Scanned as Scanned
+from unlabel.api.scanning import scan as scan
 from unlabel.api.segmenting import segment as segment
 from unlabel.api.teaching import distil as distil
 from unlabel.api.teaching import finetune as finetune

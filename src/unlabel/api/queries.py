@@ -11,11 +11,19 @@ from torch import Tensor
 
 from unlabel.data.decode import decode_file
 from unlabel.data.source import Source, Unreadable
+from unlabel.engine.folder import RunFolder
+from unlabel.engine.keep import backbone_facts
 from unlabel.engine.progress import stages
 from unlabel.engine.sources import same_channels
 from unlabel.errors import Fault
 from unlabel.evaluation.features import Features, extract_all
-from unlabel.views import View, as_rgb, render, sample
+from unlabel.views import View, as_rgb, evaluation, render, sample
+
+
+def view_of(run: str | Path) -> View:
+    """How a run's backbone is shown images; Fault where there is none."""
+    facts = backbone_facts(RunFolder(run))
+    return evaluation(facts["size"], tuple(facts["mean"]), tuple(facts["std"]))
 
 
 def query_pixels(query: str | Path, run: str | Path, view: View) -> Tensor:

@@ -8,14 +8,14 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from unlabel.api.pretraining import Result, finish, result_of
-from unlabel.api.queries import as_image, query_pixels, vector_of, vectors_of
+from unlabel.api.queries import as_image, query_pixels, vector_of, vectors_of, view_of
 from unlabel.data.open import open_source
 from unlabel.data.source import Source, Unreadable
 from unlabel.engine.export import FORMATS, write_export
 from unlabel.engine.finish import write_embeddings
 from unlabel.engine.folder import RunFolder
 from unlabel.engine.job import recipe
-from unlabel.engine.keep import backbone_facts, load_backbone, load_method
+from unlabel.engine.keep import load_backbone, load_method
 from unlabel.engine.labels import open_lesson
 from unlabel.engine.run import Run
 from unlabel.engine.sources import open_sources, same_channels
@@ -24,7 +24,7 @@ from unlabel.evaluation.neighbours import neighbours
 from unlabel.methods import Translates
 from unlabel.reporting import write_report
 from unlabel.reporting.contact_sheet import neighbours_picture
-from unlabel.views import View, evaluation
+from unlabel.views import View
 
 
 def load(run: str | Path) -> nn.Module:
@@ -57,17 +57,12 @@ def report(run: str | Path) -> Path:
     return write_report(Path(run))
 
 
-def _view(folder: RunFolder) -> View:
-    facts = backbone_facts(folder)
-    return evaluation(facts["size"], tuple(facts["mean"]), tuple(facts["std"]))
-
-
 def embed(run: str | Path, *, data: str, out: str | Path, console: Console | None = None) -> int:
     """Write path, label (-1 = unknown) and feature vector of every image of `data` to a parquet file.
 
     Returns how many images were embedded; files that cannot be read are left out.
     """
-    view, source = _view(RunFolder(run)), open_source(data)
+    view, source = view_of(run), open_source(data)
     features = vectors_of(load_backbone(run), source, view, run, console)
     write_embeddings(Path(out), features, source)
     return len(features.index)
@@ -80,7 +75,7 @@ def neighbors(
 
     Returns path and distance of each, nearest first; `out` is the picture (PNG or JPEG) to write.
     """
-    view = _view(RunFolder(run))
+    view = view_of(run)
     picture = query_pixels(query, run, view)
     backbone, source = load_backbone(run), open_source(data)
     features = vectors_of(backbone, source, view, run, console)

@@ -45,20 +45,44 @@ def explain(method: str, out: str | None) -> None:
     OUT.print(f"page: {out}", highlight=False)
 
 
-@cli.command(epilog=example("unlabel scan photos/"))
+@cli.command(
+    epilog=example(
+        "unlabel scan photos/",
+        "unlabel scan photos/ --budget 2h --html scan.html",
+        "unlabel scan photos/ --run runs/simclr-photos-1 --budget none",
+    )
+)
 @click.argument("folder", metavar="DIR", type=click.Path())
-@click.option("--all", "every", is_flag=True, help="List every unreadable file and duplicate, not only the first 20.")
-def scan(folder: str, every: bool) -> None:
-    """Look through a folder before training: unreadable, tiny and duplicate files, sizes, classes."""
-    from rich.progress import Progress
+@click.option("--budget", default="30m", show_default=True, help="Time to train that is planned for; none: no plan.")
+@click.option("--run", type=click.Path(), help="A run whose network also looks for nearly the same pictures.")
+@click.option(
+    "--distance", default=0.01, show_default=True, help="Cosine distance up to which two are nearly the same to it."
+)
+@click.option("--html", type=click.Path(dir_okay=False), metavar="FILE", help="Write a page with pictures.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON instead.")
+@click.option("--all", "every", is_flag=True, help="List every file and group, not only the first 20.")
+def scan(
+    folder: str, budget: str, run: str | None, distance: float, html: str | None, as_json: bool, every: bool
+) -> None:
+    """Look through a folder before training, and say what to train with.
 
-    from unlabel.cli.scanned import show
-    from unlabel.data.scan import scan as look
+    Told are: pictures that are in both training and test split, files that cannot be read, copies and near copies,
+    constant, tiny and huge pictures, sizes, brightness, channels, classes and their balance. Then a run is proposed
+    that suits the pictures, this machine and the time, each option with its reason; speeds are timed here.
+    """
+    import json
 
-    with Progress(console=LOG, transient=True, disable=not LOG.is_terminal) as bar:
-        task = bar.add_task("looking", total=None)
-        found = look(folder, progress=lambda done, total: bar.update(task, completed=done, total=total))
-    show(found, every=every)
+    from unlabel import api
+    from unlabel.cli.scanned import say, show
+
+    time = None if budget == "none" else budget
+    found = api.scan(folder, run=run, distance=distance, budget=time, html=html, console=LOG)
+    if as_json:
+        click.echo(json.dumps(found.as_dict(), indent=1))
+    else:
+        show(found, every=every)
+        if found.html is not None:
+            say(f"page: {found.html}")
 
 
 @cli.command(epilog=example("unlabel pack photos/ -o photos.pack --size 256", "unlabel pack --verify photos.pack"))

@@ -4,42 +4,71 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
+from unlabel.api.scanning import Scanned
 from unlabel.cli import OUT
-from unlabel.data.scan import HUGE, TINY, Scan
+from unlabel.data.findings import FLAT, HUGE, TINY, Scan
+from unlabel.data.remarks import remarks
+from unlabel.engine.advice import Advice
 
 FEW = 20  # lines of a list that are shown unless all are asked for
+_NAMED = 4  # paths of a group
+
+_KINDS = {"exact": "the same file", "near": "nearly the same", "run": "nearly the same to the run"}
 
 
-def show(found: Scan, *, every: bool) -> None:
-    """Print a scan: what can be read, what is odd, and how sizes, kinds and classes are spread."""
+def show(scanned: Scanned, *, every: bool) -> None:
+    """Print a scan: what should be known first, then the facts, then what to train with."""
+    found = scanned.found
     size = f"{found.bytes / 1e6:,.1f} MB"
     say(f"{found.root}: {found.readable:,} pictures can be read, {len(found.unreadable):,} cannot, {size}")
+    for remark in remarks(found):
+        say(f"{'!' if remark.grave else '-'} {remark.sentence}")
+    _lists(found, every)
     if found.ignored:
+        OUT.print()
         say(f"{found.ignored:,} other files are not pictures")
     if found.smallest and found.largest:
         say(f"from {found.smallest[0]} x {found.smallest[1]} to {found.largest[0]} x {found.largest[1]} pixels")
-    _list("cannot be read", [f"{path}: {reason}" for path, reason in found.unreadable], every)
-    _list(f"tiny: a side below {TINY} pixels", found.tiny, every)
-    _list(f"huge: more than {HUGE // 1_000_000} megapixels", found.huge, every)
-    _list("the same file more than once", [" = ".join(group) for group in found.duplicates], every)
-    for title, counts in (
-        ("shorter side", found.sides), ("shape", found.aspects), ("format", found.formats), ("channels", found.modes),
-        ("split", found.splits), ("class", found.classes),
-    ):  # fmt: skip
-        if counts:
-            _histogram(title, dict(counts), every)
+    for title, counts in found.histograms().items():
+        _histogram(title, counts, every)
+    if scanned.advice is not None:
+        _advice(scanned.advice)
 
 
 def say(text: str) -> None:
-    """One line; names of files are not markup."""
-    OUT.print(text, highlight=False, markup=False)
+    """One line: what names of files hold is neither markup nor another line nor a word to the terminal."""
+    plain = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    OUT.print(plain, highlight=False, markup=False)
+
+
+def _lists(found: Scan, every: bool) -> None:
+    for kind, title in _KINDS.items():
+        _groups(f"in more than one split, {title}", [leak.paths for leak in found.leaks if leak.kind == kind], every)
+    _groups("in more than one class", found.conflicts, every)
+    _list("cannot be read", [f"{path}: {reason}" for path, reason in found.unreadable], every)
+    _groups("the same file more than once", found.duplicates, every)
+    _groups("nearly the same picture", found.near, every)
+    _groups("nearly the same to the run", found.near_by_run or [], every)
+    _list(f"nearly constant: grey levels vary by less than {FLAT:g}", found.constant, every)
+    _list(f"tiny: a side below {TINY} pixels", found.tiny, every)
+    _list(f"huge: more than {HUGE // 1_000_000} megapixels", found.huge, every)
+
+
+def _groups(title: str, groups: Sequence[Sequence[str]], every: bool) -> None:
+    lines = []
+    for group in groups:
+        more = 0 if every else len(group[_NAMED:])
+        lines.append(" = ".join(group if every else group[:_NAMED]) + (f" and {more:,} more" if more else ""))
+    _list(title, lines, every)
 
 
 def _list(title: str, lines: Sequence[str], every: bool) -> None:
     if not lines:
         return
-    say(f"\n{title}: {len(lines):,}")
+    OUT.print()
+    say(f"{title}: {len(lines):,}")
     for line in lines if every else lines[:FEW]:
         say(f"  {line}")
     if len(lines) > FEW and not every:
@@ -51,7 +80,20 @@ def _histogram(title: str, counts: dict[Any, int], every: bool) -> None:
     most = max(counts.values())
     rows = list(counts.items())
     for name, count in rows if every else rows[:FEW]:
-        table.add_row(str(name), f"{count:,}", "█" * max(1, round(30 * count / most)) if count else "")
+        table.add_row(Text(str(name)), f"{count:,}", "█" * max(1, round(30 * count / most)) if count else "")
     OUT.print(table)
     if len(rows) > FEW and not every:
         say(f"  ... and {len(rows) - FEW:,} more")
+
+
+def _advice(advice: Advice) -> None:
+    table = Table("option", "value", "why", title="to train with", title_justify="left")
+    for choice in advice.choices:
+        table.add_row(choice.name, Text(choice.value), Text(choice.reason))
+    OUT.print(table)
+    for sentence in advice.measured:
+        say(f"timed here: {sentence}")
+    for note in advice.notes:
+        say(f"! {note}")
+    OUT.print()
+    say(advice.command)

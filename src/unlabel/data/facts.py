@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unlabel.data.decode import CUT_SHORT, glance, opened
 from unlabel.data.folder import printable
-from unlabel.data.perceptual import SIDE
+from unlabel.data.perceptual import SIDE, TONES
 from unlabel.data.source import Unreadable
 
 LEAST = 256  # pixels: JPEGs are decoded no smaller than this a side
@@ -27,7 +27,7 @@ class Facts(NamedTuple):
     content: sha256 of the file.
     mean, spread: mean and standard deviation of the grey levels (0 to 255).
     colour:  whether any pixel is not grey.
-    small:   uint8 [32, 32], the grey picture shrunk.
+    small:   uint8 [32, 32], the grey picture shrunk;  tones: uint8 [3, 8, 8], the picture shrunk more.
     """
 
     size: int
@@ -42,6 +42,7 @@ class Facts(NamedTuple):
     spread: float = 0.0
     colour: bool = False
     small: np.ndarray = np.zeros((0, 0), np.uint8)
+    tones: np.ndarray = np.zeros((0, 0, 0), np.uint8)
 
 
 def facts_of(file: str) -> Facts:
@@ -64,8 +65,16 @@ def facts_of(file: str) -> Facts:
     levels = np.array(picture.histogram()) / grey.size
     mean = float(levels @ np.arange(256))
     spread = float(levels @ (np.arange(256) - mean) ** 2) ** 0.5
-    small = np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BOX))
-    return Facts(size, None, False, width, height, decoded.format, decoded.mode, content, mean, spread, colour, small)
+    small = _shrunk(picture, SIDE)
+    tones = np.stack([_shrunk(Image.fromarray(channel), TONES) if colour else _shrunk(picture, TONES)
+                      for channel in decoded.pixels.numpy()])  # fmt: skip
+    form, mode = decoded.format, decoded.mode
+    return Facts(size, None, False, width, height, form, mode, content, mean, spread, colour, small, tones)
+
+
+def _shrunk(picture: Image.Image, side: int) -> np.ndarray:
+    """The means over side x side equal areas, uint8 [side, side]."""
+    return np.asarray(picture.resize((side, side), Image.Resampling.BOX))
 
 
 def _grey(pixels: Tensor) -> tuple[np.ndarray, bool]:

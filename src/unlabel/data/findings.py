@@ -93,6 +93,15 @@ class Scan:
         names = sorted(self.classes, key=lambda name: self.classes[name] if self.classes else 0)
         return names[0], names[-1], self.classes[names[-1]] / self.classes[names[0]]
 
+    def histograms(self) -> dict[str, dict[str, int]]:
+        """Pictures by each of their facts, as {title: {bin: count}}; facts of which nothing is known are left out."""
+        found = {
+            "shorter side, px": self.sides, "shape": self.aspects, "mean grey level": self.brightness,
+            "format": self.formats, "channels": self.modes, "what they show": self.colours,
+            "split": self.splits, "class": self.classes,
+        }  # fmt: skip
+        return {title: dict(counts) for title, counts in found.items() if counts}
+
     def leaked(self, kind: Likeness) -> int:
         """How many pictures outside the training split have their like in it."""
         found: set[str] = set()

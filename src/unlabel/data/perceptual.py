@@ -7,9 +7,15 @@ The hash: the signs of the lowest frequencies of the grey picture, shrunk to 32 
 
 (C. Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions, 2010, has it with the median instead of
 STEP). Re-encoding, scaling and small changes of lightness and contrast turn a few of the 64 bits, another picture half
-of them. Two pictures are near duplicates if at most BITS bits differ and their 16 x 16 copies correlate by at least
-ALIKE: few pictures by chance agree in their signs, and those do not in their copies. Colours are not compared, for the
-copies that circulate are often tinted. Cropping by a twentieth, turning and mirroring make another picture.
+of them. Two pictures are near duplicates if
+
+    at most BITS bits differ,
+    their grey copies of 16 x 16 pixels correlate by at least ALIKE, and
+    their colours (Cb, Cr of 8 x 8 pixels) differ by at most TINT on the mean, or have the same direction (cosine of at
+    least HUE), or one of them is grey.
+
+Few pictures by chance agree in their signs, and fewer of these in their copies; copies that circulate are often tinted,
+so colours may differ by much. Cropping by a twentieth, turning and mirroring make another picture.
 
 Candidates: the hash is cut into 4 bands of 16 bits. Of at most 7 different bits one band has at most one, so only
 pictures are compared that agree in a band but for one bit: 4 x 17 joins of sorted keys instead of all pairs.
@@ -23,7 +29,8 @@ from unlabel.data.groups import Together
 
 BITS = 7
 ALIKE = 0.85
-SIDE, COPY = 32, 16
+TINT, HUE, GREY = 20.0, 0.5, 3.0
+SIDE, COPY, TONES = 32, 16, 8
 STEP = 64.0
 
 _BANDS, _WIDTH = 4, 16
@@ -39,16 +46,23 @@ def perceptual_hash(grey: np.ndarray) -> np.ndarray:
     return np.packbits(waves > STEP, axis=1, bitorder="little").view("<u8")[:, 0].astype(np.uint64)
 
 
-def small_copy(grey: np.ndarray) -> np.ndarray:
-    """What is kept of grey pictures uint8 [n, 32, 32] for making sure: means over 2 x 2 pixels, uint8 [n, 256]."""
-    blocks = grey.reshape(len(grey), COPY, SIDE // COPY, COPY, SIDE // COPY)
-    return blocks.mean((2, 4)).round().astype(np.uint8).reshape(len(grey), COPY * COPY)
+def small_copy(grey: np.ndarray, colours: np.ndarray) -> np.ndarray:
+    """What is kept of pictures for making sure, uint8 [n, 384]: grey copies of 16 x 16 pixels, Cb and Cr of 8 x 8.
+
+    grey: uint8 [n, 32, 32];  colours: the same pictures as uint8 [n, 3, 8, 8], RGB. Cb and Cr as in JPEG, around 128.
+    """
+    blocks = grey.reshape(len(grey), COPY, SIDE // COPY, COPY, SIDE // COPY).mean((2, 4))
+    red, green, blue = colours.astype(np.float64).reshape(len(colours), 3, TONES * TONES).swapaxes(0, 1)
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    tones = [128 + (blue - luma) / 1.772, 128 + (red - luma) / 1.402]
+    whole = np.concatenate([blocks.reshape(len(grey), COPY * COPY), *tones], axis=1)
+    return whole.round().clip(0, 255).astype(np.uint8)
 
 
 def near_duplicates(hashes: np.ndarray, copies: np.ndarray) -> list[np.ndarray]:
     """Groups of pictures of which each is a near duplicate of another one in its group.
 
-    hashes: uint64 [n] as `perceptual_hash` makes them;  copies: uint8 [n, 256] as `small_copy` does.
+    hashes: uint64 [n] as `perceptual_hash` makes them;  copies: uint8 [n, 384] as `small_copy` does.
 
     Returns ascending positions, a group each. Pictures of nearly one grey have no signs to speak of: leave them out.
     """
@@ -68,8 +82,18 @@ def _join(together: Together, copies: np.ndarray, first: np.ndarray, second: np.
         a, b = first[start : start + _CHECKED], second[start : start + _CHECKED]
         apart = together.label[a] != together.label[b]
         a, b = a[apart], b[apart]
-        alike = (_unit(copies[a]) * _unit(copies[b])).sum(1) >= ALIKE
+        alike = _alike(copies[a], copies[b])
         together.join(a[alike], b[alike])
+
+
+def _alike(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Which pairs of copies, uint8 [p, 384] each, are of the same picture: bool [p]."""
+    grey = (_unit(a[:, : COPY * COPY]) * _unit(b[:, : COPY * COPY])).sum(1) >= ALIKE
+    x, y = (copies[:, COPY * COPY :].astype(np.float32) - 128 for copies in (a, b))
+    lengths = np.maximum(np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1), 1e-6)
+    tinted = (np.abs(x - y).mean(1) <= TINT) | ((x * y).sum(1) >= HUE * lengths)
+    without = np.minimum(np.abs(x).mean(1), np.abs(y).mean(1)) <= GREY
+    return grey & (tinted | without)
 
 
 def _unit(copies: np.ndarray) -> np.ndarray:

@@ -138,10 +138,11 @@ def _gather(gathered: _Gathered, root: str, names: list[str], facts: list[Facts]
         same.append(shown)
         if len(same) == 1 and one.spread >= FLAT:
             gathered.firsts.append(shown)
-            looks.append(one.small)
+            looks.append(one)
     if looks:
-        gathered.hashes.append(perceptual_hash(np.stack(looks)))
-        gathered.copies.append(small_copy(np.stack(looks)))
+        small = np.stack([one.small for one in looks])
+        gathered.hashes.append(perceptual_hash(small))
+        gathered.copies.append(small_copy(small, np.stack([one.tones for one in looks])))
 
 
 def _divide(report: Scan, root: str, gathered: _Gathered) -> None:

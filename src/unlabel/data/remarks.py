@@ -1,0 +1,85 @@
+"""What a scan says that should be known before training, in sentences, the worst first."""
+
+from typing import NamedTuple
+
+from unlabel.data.findings import FLAT, HUGE, TINY, UNEVEN, Likeness, Scan
+
+_SAME: dict[Likeness, str] = {
+    "exact": "are also in `{train}`, byte for byte",
+    "near": "have nearly the same picture in `{train}`",
+    "run": "have a picture in `{train}` that is nearly the same to the network of the run",
+}
+
+
+class Remark(NamedTuple):
+    """A sentence; grave: what is measured on this data would mislead."""
+
+    grave: bool
+    sentence: str
+
+
+def remarks(found: Scan) -> list[Remark]:
+    """Everything worth knowing of a scan; nothing where nothing is odd."""
+    return [*_leaks(found), *_labels(found), *_files(found), *_pictures(found)]
+
+
+def _leaks(found: Scan) -> list[Remark]:
+    said = []
+    for kind, words in _SAME.items():
+        groups = [leak for leak in found.leaks if leak.kind == kind]
+        leaked, outside = found.leaked(kind), found.readable - found.training
+        if leaked:
+            which = words.format(train=found.train)
+            said.append(
+                f"{leaked:,} of {_count(outside, 'picture')} outside the training split {which}: what is measured on "
+                "them is too good; take them out"
+            )
+        elif groups:
+            said.append(f"{_count(len(groups), 'group')} of the same picture lie in more than one split for testing")
+    return [Remark(True, sentence) for sentence in said]
+
+
+def _labels(found: Scan) -> list[Remark]:
+    said = []
+    if found.conflicts:
+        said.append(Remark(True, f"{_count(len(found.conflicts), 'picture')} in more than one class, byte for byte"))
+    if found.balance is not None and found.balance[2] >= UNEVEN and found.classes is not None:
+        (small, large, ratio), counts = found.balance, found.classes
+        sentence = (
+            f"the largest class ({large}, {counts[large]:,}) has {ratio:,.0f} times the pictures of the smallest "
+            f"({small}, {counts[small]:,}): accuracy over all images says little of the small ones"
+        )
+        said.append(Remark(False, sentence))
+    return said
+
+
+def _files(found: Scan) -> list[Remark]:
+    count = len(found.unreadable)
+    if not count:
+        return []
+    short = f", {len(found.truncated):,} of them because the file is cut short" if found.truncated else ""
+    files = _count(found.readable + count, "file")
+    return [Remark(found.readable == 0, f"{count:,} of {files} cannot be read{short}: training leaves them out")]
+
+
+def _pictures(found: Scan) -> list[Remark]:
+    copies = sum(len(group) - 1 for group in found.duplicates)
+    near = sum(len(group) - 1 for group in found.near)
+    by_run = sum(len(group) - 1 for group in found.near_by_run or [])
+    said = [
+        (copies, "copies of others, byte for byte"),
+        (near, "nearly the same as another"),
+        (by_run, "nearly the same as another to the network of the run"),
+        (len(found.constant), f"nearly constant: their grey levels vary by less than {FLAT:g} of 255"),
+        (len(found.tiny), f"tiny: a side below {TINY} pixels"),
+        (len(found.huge), f"huge: more than {HUGE // 1_000_000} megapixels each; `unlabel pack` shrinks them once"),
+    ]
+    return [
+        Remark(False, f"{_count(count, 'picture')} {'is' if count == 1 else 'are'} {what}")
+        for count, what in said
+        if count
+    ]
+
+
+def _count(count: int, what: str) -> str:
+    return f"{count:,} {what}" + ("" if count == 1 else "s")
