@@ -1,15 +1,19 @@
 """The command line: exit statuses, sentences instead of tracebacks, help that answers."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from unlabel.cli import main
 from unlabel.cli.arguments import parse
+from unlabel.engine.trial import Trial
 
 
 class Done(NamedTuple):
@@ -61,6 +65,8 @@ def test_wrong_options_end_with_status_2_and_every_fault() -> None:
         ("pretrain", "distil", "--data", "shapes"),
         ("explain", "bylo"),
         ("scan", "/does/not/exist"),
+        ("scan", "/does/not/exist", "--budget", "soon"),
+        ("scan", "/does/not/exist", "--distance", "2"),
         ("export", "/does/not/exist", "--to", "timm"),
         ("frobnicate",),
     ],
@@ -130,9 +136,64 @@ def test_explain_writes_one_file(run: Run, tmp_path: Path) -> None:
 
 
 def test_scan_counts(run: Run, shared_data) -> None:
-    done = run("scan", str(shared_data("hostile")))
+    done = run("scan", str(shared_data("hostile")), "--budget", "none")
     assert done.returncode == 0
-    assert "cannot be read" in done.stdout and "truncated_50" in done.stdout
+    assert "cannot be read" in done.stdout and "truncated_50" in done.stdout and "cut short" in done.stdout
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Two splits with a leak, many copies, and a name that talks to the terminal."""
+    draw = np.random.default_rng(0)
+    for split in ("train", "test"):
+        (tmp_path / split).mkdir()
+    for k in range(30):
+        name = "evil\x1b[31m\n[bold]red" if k == 0 else f"{k:02d}"
+        Image.fromarray(draw.integers(0, 256, (40, 40, 3), np.uint8)).save(tmp_path / "train" / f"{name}.png")
+    for k in range(1, 26):
+        (tmp_path / f"train/copy{k}.png").write_bytes((tmp_path / f"train/{k:02d}.png").read_bytes())
+    (tmp_path / "test/leak.png").write_bytes((tmp_path / "train/29.png").read_bytes())
+    Image.new("L", (12, 12)).save(tmp_path / "train" / "evil\x1b[31m\n[bold]flat.png")
+    return tmp_path
+
+
+def test_scan_says_the_worst_first_and_names_are_only_names(run: Run, photos: Path) -> None:
+    said = run("scan", str(photos), "--budget", "none").stdout
+    first, second, *_ = said.splitlines()
+    assert "57 pictures can be read, 0 cannot" in first
+    assert second.startswith("! 1 of 1 picture outside the training split")
+    assert "evil\\x1b[31m\\n[bold]flat.png" in said and "\x1b" not in said
+    assert "the same file more than once: 25" in said and "and 5 more (--all lists them)" in said
+    assert "to train with" not in said
+    every = run("scan", str(photos), "--budget", "none", "--all").stdout
+    assert "copy25.png" in every and "--all lists them" not in every
+
+
+def test_scan_as_json_and_as_a_page(run: Run, photos: Path, tmp_path: Path) -> None:
+    page = tmp_path / "scan.html"
+    done = run("scan", str(photos), "--budget", "none", "--json", "--html", str(page))
+    found = json.loads(done.stdout)
+    assert found["readable"] == 57 and found["advice"] is None and found["leaks"][0]["kind"] == "exact"
+    assert page.read_text().lstrip().startswith("<!DOCTYPE html>")
+
+
+def test_scan_proposes_a_run(run: Run, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unlabel.api.advising.trial", lambda job, sources, say: Trial(1e-3, 1e4, 10**6))
+    said = run("scan", str(photos), "--budget", "5m").stdout
+    assert (
+        said.splitlines()[-1].startswith(f"unlabel pretrain byol --data {photos} --size 32")
+        and "timed here: tiny_resnet at 32 px" in said
+    )
+
+
+def test_scan_is_stopped_by_ctrl_c(tmp_path: Path) -> None:
+    for k in range(3000):
+        (tmp_path / f"{k}.png").write_bytes(b"x")
+    words = ("import signal, threading, sys; from unlabel import cli; import unlabel.api; import unlabel.data.scan as s;"
+             "inner = s.facts_of; s.facts_of = lambda f: (signal.raise_signal(2) if f.endswith('1500.png') else None, inner(f))[1];"
+             f"sys.argv = ['unlabel', 'scan', {str(tmp_path)!r}]; cli.main()")  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 130 and "stopped" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_words_become_options() -> None:

@@ -4,7 +4,7 @@ No speed is assumed: candidates are begun for a few seconds each (`engine.trial`
 an image took. The rules, in their order:
 
 method    SimCLR, unless a picture would meet copies of itself among its negatives: then BYOL, which has none
-size      that of the pictures, as `pretrain` would choose it; halved in steps while the budget allows too few updates
+size      that of the pictures, as `pretrain` would choose it; the next smaller while the budget allows too few updates
 backbone  as `pretrain` would choose; the next larger one where the budget allows plenty of updates of it too
 recipe    `minutes` where the budget allows less than plenty, else the automatic one
 batch     that of the recipe; halved while updates are too few or memory is too small
@@ -25,7 +25,7 @@ from unlabel.engine.advice import Advice, Choice
 from unlabel.engine.job import Job, decide
 from unlabel.engine.memory import free_memory
 from unlabel.engine.run import Run, seconds
-from unlabel.engine.sources import SIZES, Sources, open_sources
+from unlabel.engine.sources import SIZES, Sources, open_sources, side_of_views
 from unlabel.engine.trial import Trial, trial
 
 FEW = 1_000  # updates: the five-minute runs of docs/evidence.md had about so many, and learned
@@ -102,7 +102,7 @@ def advise(found: Scan, data: str | Path, budget: str, say: Callable[[str], None
         return None
     method, why = _method(found)
     tries = _Tries(method, str(data), budget, say)
-    own = max((size for size in SIZES if size <= 1.25 * found.shorter_side), default=SIZES[0])
+    own = side_of_views(found.shorter_side)
     choices = [Choice("method", method, why)]
     best = tries(own)
     for size in reversed(SIZES[: SIZES.index(own)]):
@@ -122,11 +122,15 @@ def advise(found: Scan, data: str | Path, budget: str, say: Callable[[str], None
 
 
 def _method(found: Scan) -> tuple[str, str]:
-    copies = {group[0]: len(group) for group in found.duplicates}
-    near = [sum(copies.pop(path, 1) for path in group) for group in found.near]
-    groups = [*near, *copies.values()]
-    start = recipes.choose("simclr", "auto", data="", size=0)[1]
-    met = sum(g * (g - 1) for g in groups) / found.readable * (start["batch_size"] - 1) / max(1, found.readable - 1)
+    copies = {group[0]: group for group in found.duplicates}
+    near = [[path for first in group for path in copies.pop(first, [first])] for group in found.near]
+    inside = [
+        sum(found.splits is None or found.split_of(path) == found.train for path in group)
+        for group in (*near, *copies.values())
+    ]
+    images = found.training
+    batch = min(images, recipes.choose("simclr", "auto", data="", size=0)[1]["batch_size"])
+    met = sum(g * (g - 1) for g in inside) / images * (batch - 1) / (images - 1)
     if met >= COPIES:
         return "byol", (
             f"so many pictures are nearly the same that one meets {met:.1f} copies of itself in a batch, "

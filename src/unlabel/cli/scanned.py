@@ -28,7 +28,7 @@ def show(scanned: Scanned, *, every: bool) -> None:
     _lists(found, every)
     if found.ignored:
         OUT.print()
-        say(f"{found.ignored:,} other files are not pictures")
+        say(f"files that are not pictures: {found.ignored:,}")
     if found.smallest and found.largest:
         say(f"from {found.smallest[0]} x {found.smallest[1]} to {found.largest[0]} x {found.largest[1]} pixels")
     for title, counts in found.histograms().items():
@@ -48,9 +48,9 @@ def _lists(found: Scan, every: bool) -> None:
         _groups(f"in more than one split, {title}", [leak.paths for leak in found.leaks if leak.kind == kind], every)
     _groups("in more than one class", found.conflicts, every)
     _list("cannot be read", [f"{path}: {reason}" for path, reason in found.unreadable], every)
-    _groups("the same file more than once", found.duplicates, every)
-    _groups("nearly the same picture", found.near, every)
-    _groups("nearly the same to the run", found.near_by_run or [], every)
+    _groups("the same file more than once", found.copies(), every)
+    _groups("nearly the same picture", found.undivided(found.near), every)
+    _groups("nearly the same to the run", found.undivided(found.near_by_run or []), every)
     _list(f"nearly constant: grey levels vary by less than {FLAT:g}", found.constant, every)
     _list(f"tiny: a side below {TINY} pixels", found.tiny, every)
     _list(f"huge: more than {HUGE // 1_000_000} megapixels", found.huge, every)

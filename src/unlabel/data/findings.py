@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 TINY = 16  # pixels: a shorter side below this leaves nothing to crop
 HUGE = 50_000_000  # pixels: decoding one takes a second
@@ -103,13 +103,29 @@ class Scan:
         return {title: dict(counts) for title, counts in found.items() if counts}
 
     def leaked(self, kind: Likeness) -> int:
-        """How many pictures outside the training split have their like in it."""
-        found: set[str] = set()
-        for leak in self.leaks:
-            if leak.kind == kind:
+        """How many pictures outside the training split have their like in it, without those of a closer likeness.
+
+        "exact" is closest, then "near", then "run".
+        """
+        known: set[str] = set()
+        for one in get_args(Likeness):
+            found = set[str]()
+            for leak in self.leaks:
                 outside = [path for path in leak.paths if self.split_of(path) != self.train]
-                found.update(outside if len(outside) < len(leak.paths) else [])
-        return len(found)
+                if leak.kind == one and len(outside) < len(leak.paths):
+                    found.update(outside)
+            if one == kind:
+                return len(found - known)
+            known |= found
+        raise ValueError(kind)
+
+    def undivided(self, groups: Iterable[list[str]]) -> list[list[str]]:
+        """Those groups that lie in one split, or all where there are none: the others are leaks."""
+        return [group for group in groups if self.splits is None or len(set(map(self.split_of, group))) == 1]
+
+    def copies(self) -> list[list[str]]:
+        """Those groups of duplicates that are neither leaks nor conflicts."""
+        return [group for group in self.undivided(self.duplicates) if group not in self.conflicts]
 
     def split_of(self, path: str) -> str:
         """The split that a path is in, where there are splits."""

@@ -26,7 +26,6 @@ def remarks(found: Scan) -> list[Remark]:
 def _leaks(found: Scan) -> list[Remark]:
     said = []
     for kind, words in _SAME.items():
-        groups = [leak for leak in found.leaks if leak.kind == kind]
         leaked, outside = found.leaked(kind), found.readable - found.training
         if leaked:
             which = words.format(train=found.train)
@@ -34,15 +33,18 @@ def _leaks(found: Scan) -> list[Remark]:
                 f"{leaked:,} of {_count(outside, 'picture')} outside the training split {which}: what is measured on "
                 "them is too good; take them out"
             )
-        elif groups:
-            said.append(f"{_count(len(groups), 'group')} of the same picture lie in more than one split for testing")
+    between = [leak for leak in found.leaks if found.train not in {found.split_of(path) for path in leak.paths}]
+    if between:
+        said.append(f"{_count(len(between), 'group')} of the same picture in more than one split for testing")
     return [Remark(True, sentence) for sentence in said]
 
 
 def _labels(found: Scan) -> list[Remark]:
     said = []
     if found.conflicts:
-        said.append(Remark(True, f"{_count(len(found.conflicts), 'picture')} in more than one class, byte for byte"))
+        many = len(found.conflicts)
+        are = "is" if many == 1 else "are"
+        said.append(Remark(True, f"{_count(many, 'picture')} {are} in more than one class, byte for byte"))
     if found.balance is not None and found.balance[2] >= UNEVEN and found.classes is not None:
         (small, large, ratio), counts = found.balance, found.classes
         sentence = (

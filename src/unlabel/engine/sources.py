@@ -160,5 +160,9 @@ def image_size(source: Source) -> int:
             continue
     if not sides:
         raise Fault(f"{source.name}: none of the images looked at can be read; `unlabel scan` lists the reasons")
-    median = float(np.median(sides))
+    return side_of_views(float(np.median(sides)))
+
+
+def side_of_views(median: float) -> int:
+    """The side of views that suits images of this median shorter side: that or less, and at most a quarter more."""
     return max((size for size in SIZES if size <= 1.25 * median), default=SIZES[0])

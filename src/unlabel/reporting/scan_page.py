@@ -88,7 +88,7 @@ def _subtitle(found: Scan) -> list[str]:
     if found.smallest and found.largest:
         parts.append(f"{found.smallest[0]} × {found.smallest[1]} to {found.largest[0]} × {found.largest[1]} px")
     if found.ignored:
-        parts.append(f"{found.ignored:,} other files")
+        parts.append(f"files that are not pictures: {found.ignored:,}")
     return parts
 
 
@@ -96,7 +96,7 @@ def _tiles(found: Scan) -> list[tuple[str, str, str]]:
     """Label, value, note."""
     short = f"{len(found.truncated):,} cut short" if found.truncated else ""
     tiles = [
-        ("to train on", f"{found.training:,}", f"in `{found.train}`" if found.train else "pictures"),
+        ("to train on", f"{found.training:,}", f"in {found.train}" if found.train else "pictures"),
         ("cannot be read", f"{len(found.unreadable):,}", short),
         ("copies", f"{sum(len(g) - 1 for g in found.duplicates):,}", "of other files, byte for byte"),
         ("near copies", f"{sum(len(g) - 1 for g in found.near):,}", "by what the pixels show"),
@@ -115,11 +115,14 @@ def _exhibits(found: Scan) -> Iterable[Exhibit]:
     yield from _shown(
         found, "In more than one class", "The same file, byte for byte, under different classes.", found.conflicts
     )
-    yield from _shown(found, "Copies", "The same file, byte for byte, more than once.", found.duplicates)
+    yield from _shown(found, "Copies", "The same file, byte for byte, more than once.", found.copies())
     yield from _shown(
-        found, "Near copies", "The same picture to the eye, perhaps of another size, format or quality.", found.near
+        found,
+        "Near copies",
+        "The same picture to the eye, perhaps of another size, format or quality.",
+        found.undivided(found.near),
     )
-    by_run = found.near_by_run or []
+    by_run = found.undivided(found.near_by_run or [])
     yield from _shown(found, "Near copies, to the network of the run", "Their embeddings are nearly the same.", by_run)
     for title, caption, paths in (
         ("Nearly constant", f"Grey levels that vary by less than {FLAT:g} of 255.", found.constant),
