@@ -44,26 +44,14 @@ def one(backbone: str, side: int, batch: int, folder: str) -> None:
 
 def parts(backbone: str, side: int, batch: int, folder: str) -> None:
     """Print the MB of weights and their gradients and moments, of what autograd saves, and of views."""
-    import torch
     from ours import prepared
-    from torch import Tensor
+
+    from unlabel.engine.memory import saved_bytes
 
     asked = options(backbone, side, batch, folder)
     del asked["out"]
     _, method, views = prepared("simclr", asked)
-    kept: dict[int, int] = {}
-
-    def note(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        kept[storage.data_ptr()] = storage.nbytes()
-        held.append(tensor)  # so that its place is not given to another
-        return tensor
-
-    held: list[Tensor] = []
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        method.loss(views)
-    own = {tensor.untyped_storage().data_ptr() for tensor in (*method.parameters(), *method.buffers())}
-    saved = sum(size for place, size in kept.items() if place not in own)
+    saved = saved_bytes(method, views)
     weights = sum(parameter.numel() for parameter in method.parameters())
     drawn = 3 * sum(view.nbytes for view in views.views)  # at most three batches, with one thread
     print("parts", json.dumps([weights * 16 / 1e6, saved / 1e6, drawn / 1e6]))

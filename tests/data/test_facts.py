@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from unlabel.data import facts
 from unlabel.data.decode import decode, glance
 from unlabel.data.facts import facts_of
 from unlabel.data.source import Unreadable
@@ -22,8 +21,7 @@ def smooth(height: int, width: int) -> Image.Image:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (7, 5), (31, 200), (300, 280)])
-def test_grey_levels_are_pillows(tmp_path, size, monkeypatch):
-    monkeypatch.setattr(facts, "_STRIP", 1000)  # several strips
+def test_grey_levels_are_pillows(tmp_path, size):
     picture = Image.fromarray(noise(*size))
     picture.save(tmp_path / "a.png")
     found, grey = facts_of(str(tmp_path / "a.png")), np.asarray(picture.convert("L"))
@@ -31,6 +29,7 @@ def test_grey_levels_are_pillows(tmp_path, size, monkeypatch):
     assert found.mean == pytest.approx(grey.mean()) and found.spread == pytest.approx(grey.std())
     assert found.small.shape == (32, 32)
     assert (found.small == np.asarray(picture.convert("L").resize((32, 32), Image.Resampling.BOX))).all()
+    assert (found.tones == np.asarray(picture.resize((8, 8), Image.Resampling.BOX))).all()
     assert found.reason is None and found.colour and found.size == os.path.getsize(tmp_path / "a.png")
 
 

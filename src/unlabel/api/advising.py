@@ -181,9 +181,9 @@ def _why_recipe(best: _Tried, budget: str) -> str:
 def _fitting(best: _Tried, budget: str) -> tuple[_Tried, str]:
     """The batch that fits into the memory that is free."""
     asked, batch, free = best.job.plan.batch_size, best.batch, free_memory(best.job.settings.device)
-    why = (
-        "that of the recipe" if batch == asked else f"smaller than the recipe's {asked}, so that there are more updates"
-    )
+    why = "as many as there are pictures" if batch == best.job.images else "that of the recipe"
+    if batch < asked:
+        why = f"smaller than the recipe's {asked}, so that there are more updates"
     while free is not None and best.trial.bytes(batch) > MEMORY * free and batch > 2:
         batch //= 2
     if batch < best.batch:

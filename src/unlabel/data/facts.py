@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
-from torch import Tensor
 
 from unlabel.data.decode import CUT_SHORT, glance, opened
 from unlabel.data.folder import printable
@@ -14,7 +13,6 @@ from unlabel.data.perceptual import SIDE, TONES
 from unlabel.data.source import Unreadable
 
 LEAST = 256  # pixels: JPEGs are decoded no smaller than this a side
-_STRIP = 1 << 20  # pixels whose grey is worked out at once
 
 
 class Facts(NamedTuple):
@@ -27,7 +25,7 @@ class Facts(NamedTuple):
     content: sha256 of the file.
     mean, spread: mean and standard deviation of the grey levels (0 to 255).
     colour:  whether any pixel is not grey.
-    small:   uint8 [32, 32], the grey picture shrunk;  tones: uint8 [3, 8, 8], the picture shrunk more.
+    small:   uint8 [32, 32], the grey picture shrunk;  tones: uint8 [8, 8, 3], the picture shrunk more.
     """
 
     size: int
@@ -60,42 +58,19 @@ def facts_of(file: str) -> Facts:
         return Facts(size, unreadable.reason, unreadable.reason.startswith(CUT_SHORT))
     except OSError as error:  # such as a disk that fails while it is read
         return Facts(size, error.strerror or str(error))
-    grey, colour = _grey(decoded.pixels)
-    picture = Image.fromarray(grey)
-    levels = np.array(picture.histogram()) / grey.size
+    pixels = np.ascontiguousarray(decoded.pixels.permute(1, 2, 0).numpy())  # [H, W, 3]
+    picture = Image.fromarray(pixels)
+    grey = picture.convert("L")
+    levels = np.array(grey.histogram()) / (grey.width * grey.height)
     mean = float(levels @ np.arange(256))
-    spread = float(levels @ (np.arange(256) - mean) ** 2) ** 0.5
-    small = _shrunk(picture, SIDE)
-    tones = np.stack([_shrunk(Image.fromarray(channel), TONES) if colour else _shrunk(picture, TONES)
-                      for channel in decoded.pixels.numpy()])  # fmt: skip
-    form, mode = decoded.format, decoded.mode
-    return Facts(size, None, False, width, height, form, mode, content, mean, spread, colour, small, tones)
-
-
-def _shrunk(picture: Image.Image, side: int) -> np.ndarray:
-    """The means over side x side equal areas, uint8 [side, side]."""
-    return np.asarray(picture.resize((side, side), Image.Resampling.BOX))
-
-
-def _grey(pixels: Tensor) -> tuple[np.ndarray, bool]:
-    """Luma (299 R + 587 G + 114 B) / 1000 of pixels [3, H, W] as uint8 [H, W], and whether any pixel has a colour.
-
-    By strips: of a large photograph nothing more is held than its pixels and its grey.
-    """
-    whole = pixels.numpy()
-    _, height, width = whole.shape
-    grey = np.empty((height, width), np.uint8)
-    colour = False
-    rows = max(1, _STRIP // width)
-    for top in range(0, height, rows):
-        red, green, blue = whole[:, top : top + rows]
-        colour = colour or bool((red != green).any() or (green != blue).any())
-        luma = red.astype(np.uint32) * 19595
-        luma += green.astype(np.uint32) * 38470
-        luma += blue.astype(np.uint32) * 7471
-        luma += 1 << 15
-        grey[top : top + rows] = luma >> 16
-    return grey, colour
+    red, green, blue = np.moveaxis(pixels, 2, 0)
+    return Facts(
+        size, None, False, width, height, decoded.format, decoded.mode, content, mean,
+        spread=float(levels @ (np.arange(256) - mean) ** 2) ** 0.5,
+        colour=bool((red != green).any() or (green != blue).any()),
+        small=np.asarray(grey.resize((SIDE, SIDE), Image.Resampling.BOX)),
+        tones=np.asarray(picture.resize((TONES, TONES), Image.Resampling.BOX)),
+    )  # fmt: skip
 
 
 def _size(file: str) -> int:

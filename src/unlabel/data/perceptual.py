@@ -49,10 +49,10 @@ def perceptual_hash(grey: np.ndarray) -> np.ndarray:
 def small_copy(grey: np.ndarray, colours: np.ndarray) -> np.ndarray:
     """What is kept of pictures for making sure, uint8 [n, 384]: grey copies of 16 x 16 pixels, Cb and Cr of 8 x 8.
 
-    grey: uint8 [n, 32, 32];  colours: the same pictures as uint8 [n, 3, 8, 8], RGB. Cb and Cr as in JPEG, around 128.
+    grey: uint8 [n, 32, 32];  colours: the same pictures as uint8 [n, 8, 8, 3], RGB. Cb and Cr as in JPEG, around 128.
     """
     blocks = grey.reshape(len(grey), COPY, SIDE // COPY, COPY, SIDE // COPY).mean((2, 4))
-    red, green, blue = colours.astype(np.float64).reshape(len(colours), 3, TONES * TONES).swapaxes(0, 1)
+    red, green, blue = np.moveaxis(colours.astype(np.float64).reshape(len(colours), TONES * TONES, 3), 2, 0)
     luma = 0.299 * red + 0.587 * green + 0.114 * blue
     tones = [128 + (blue - luma) / 1.772, 128 + (red - luma) / 1.402]
     whole = np.concatenate([blocks.reshape(len(grey), COPY * COPY), *tones], axis=1)
