@@ -11,8 +11,9 @@ from typing import Any
 from studies import STUDIES, Claim
 
 from unlabel import catalogue, methods
-from unlabel.reporting.leaderboard import COLUMNS, Row, random_weights_of
+from unlabel.reporting.controls import random_weights_of
 from unlabel.reporting.leaderboard import markdown as leaderboard
+from unlabel.reporting.rows import COLUMNS, Row
 from unlabel.reporting.words import spread
 
 HERE = Path(__file__).parent
@@ -34,10 +35,11 @@ def rows_of(record: dict[str, Any]) -> dict[str, Row]:
 
 
 def control_of(rows: dict[str, Row], entry: str, name: str) -> Row | None:
-    """The control that an entry is to beat; "random weights" are those of its own network."""
-    if name == "random weights":
+    """The control that an entry is to beat, of those that are called so: that of its own network, images, protocol."""
+    own = rows[entry].setup.get("controls", {})  # which older records do not have
+    if name == "random weights" and name not in own:
         name = random_weights_of(rows[entry].setup["network"])
-    return rows.get(name)
+    return rows.get(own.get(name, name))
 
 
 def representation(records: dict[str, dict[str, Any]]) -> str:

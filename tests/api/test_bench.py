@@ -13,7 +13,8 @@ from unlabel.api import benching
 from unlabel.engine.controls import measured_controls
 from unlabel.engine.folder import RunFolder
 from unlabel.errors import Fault, Faults
-from unlabel.reporting.leaderboard import Row, markdown, write_leaderboard
+from unlabel.reporting.leaderboard import markdown, write_leaderboard
+from unlabel.reporting.rows import Row
 
 OPTIONS = {"data": "shapes:96", "size": 16, "epochs": 1, "batch_size": 32, "monitors": 0}
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from unlabel.catalogue.source import ROOT
-from unlabel.reporting.leaderboard import COLUMNS, Row, random_weights_of
+from unlabel.reporting.controls import random_weights_of
+from unlabel.reporting.rows import COLUMNS, Row
 
 RECORDS = ROOT.parent / "benchmarks" / "evidence"
 """Where the records are in the project's own tree; a package that was installed without it has none."""
@@ -40,11 +41,15 @@ def _of_study(method: str, record: dict[str, Any]) -> list[Measured]:
     own = [row for row in rows if not row.control and row.name.split()[0] == method]
     if not own:
         return []
-    random = {random_weights_of(row.setup.get("network", "")) for row in own}
-    controls = [
-        row for row in rows if row.control and (not row.name.startswith(random_weights_of("")) or row.name in random)
-    ]
+    controls = [row for row in rows if row.control and any(_is_of(row.name, entry) for entry in own)]
     return [Measured(record["study"], *_table([*controls, *own]), record["note"])]
+
+
+def _is_of(control: str, entry: Row) -> bool:
+    """Whether an entry is to beat this control; older records say it of random weights alone, by their network."""
+    if "controls" in entry.setup:
+        return control in entry.setup["controls"].values()
+    return not control.startswith(random_weights_of("")) or control == random_weights_of(entry.setup.get("network", ""))
 
 
 def _table(rows: Sequence[Row]) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:

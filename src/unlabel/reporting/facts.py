@@ -288,7 +288,7 @@ def cost(run: RunFiles) -> Table | None:
         "peak_memory_mb": ("Peak memory", memory),
     }
     rows = [[title, show(found[key])] for key, (title, show) in words.items() if finite(found.get(key)) is not None]
-    rows += [[title_of(key), _shown(value)] for key, value in found.items() if key not in words]
+    rows += [[title_of(key), shown(value)] for key, value in found.items() if key not in words]
     return Table("Cost", ["", ""], rows) if rows else None
 
 
@@ -311,7 +311,7 @@ def flat(values: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
         if isinstance(value, Mapping) and value:
             rows += flat(value, f"{before}{key}.")
         else:
-            rows.append((f"{before}{key}", _shown(value)))
+            rows.append((f"{before}{key}", shown(value)))
     return rows
 
 
@@ -320,7 +320,7 @@ def _settings(caption: str, values: Any) -> Table | None:
     return Table(caption, ["", ""], rows) if rows else None
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """A setting exactly: as it would be typed, not rounded."""
     if value is None:
         return "none"
@@ -329,7 +329,7 @@ def _shown(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.10g}"
     if isinstance(value, list | tuple):
-        return ", ".join(_shown(entry) for entry in value) or "none"
+        return ", ".join(shown(entry) for entry in value) or "none"
     return str(value)
 
 

@@ -69,8 +69,11 @@ class RunFiles:
     notes: list[str] = field(default_factory=list)
 
 
-def read_run(folder: Path) -> RunFiles:
-    """Reads a run folder. Fault: it holds no run.json, or one that is no JSON object."""
+def read_run(folder: Path, *, pictures: bool = True) -> RunFiles:
+    """Reads a run folder; pictures=False leaves embeddings, pictures and skipped files unread.
+
+    Fault: it holds no run.json, or one that is no JSON object.
+    """
     path = folder / "run.json"
     if not path.is_file():
         raise Fault(
@@ -94,10 +97,10 @@ def read_run(folder: Path) -> RunFiles:
         updates=updates,
         monitors=monitors,
         evaluation=evaluation,
-        embeddings=_embeddings(folder / "embeddings.parquet", notes),
-        sprite=_sprite(folder / "artifacts", notes),
-        pictures=_pictures(folder / "artifacts", notes),
-        skipped=_lines(folder / "skipped.jsonl", notes),
+        embeddings=_embeddings(folder / "embeddings.parquet", notes) if pictures else None,
+        sprite=_sprite(folder / "artifacts", notes) if pictures else None,
+        pictures=_pictures(folder / "artifacts", notes) if pictures else {},
+        skipped=_lines(folder / "skipped.jsonl", notes) if pictures else [],
         notes=notes,
     )
 

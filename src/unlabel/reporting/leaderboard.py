@@ -1,89 +1,23 @@
 """Run folders of one comparison to a leaderboard: JSON for programs, Markdown for documents, a page for people."""
 
-import statistics
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from unlabel.engine.folder import RunFolder, read_json, write_atomically, write_json
-from unlabel.engine.keep import spec_of
+from unlabel.reporting.apart import what_differs
+from unlabel.reporting.controls import KINDS, conditions, controls, key_of, kinds_of
 from unlabel.reporting.page import policy
-from unlabel.reporting.words import finite, short_name, spread
+from unlabel.reporting.rows import COLUMNS, Row, at, known_columns, numbers_at, read_numbers
+from unlabel.reporting.words import short_name
 
-
-class Column(NamedTuple):
-    """title and decimals; path: where in evaluation.json, or in run.json after "cost.", the number is."""
-
-    title: str
-    decimals: int
-    path: str
-
-
-COLUMNS = {
-    "knn": Column("kNN", 1, "knn.run"),
-    "top1": Column("linear top-1", 1, "linear.run.top1"),
-    "top5": Column("top-5", 1, "linear.run.top5"),
-    "zeroshot": Column("zero-shot", 1, "texts.zeroshot.top1"),
-    "images_by_text": Column("images by text, recall@1", 1, "texts.retrieval.text_to_image.at.1"),
-    "texts_by_image": Column("texts by image, recall@1", 1, "texts.retrieval.image_to_text.at.1"),
-    "fd": Column("FD", 2, "translation.translation.fd"),
-    "psnr": Column("PSNR, dB", 1, "translation.translation.psnr"),
-    "ssim": Column("SSIM", 2, "translation.translation.ssim"),
-    "pointing": Column("pointing game", 1, "objects.pointing.run"),
-    "swapped_knn": Column("kNN, swapped backgrounds", 1, "objects.swapped.knn.run.swapped"),
-    "swapped_top1": Column("linear, swapped backgrounds", 1, "objects.swapped.linear.run.swapped"),
-    "miou": Column("mIoU", 2, "segmentation.run.mIoU"),
-    "aacc": Column("aAcc", 1, "segmentation.run.aAcc"),
-    "alignment": Column("alignment", 2, "alignment"),
-    "uniformity": Column("uniformity", 2, "uniformity"),
-    "tolerance": Column("tolerance", 2, "tolerance"),
-    "effective_rank": Column("effective rank", 1, "effective_rank"),
-    "projection_rank": Column("rank after the projector", 1, "projection.effective_rank"),
-    "epochs": Column("epochs", 1, "cost.epochs"),
-    "images_per_second": Column("images/s", 0, "cost.images_per_second"),
-    "peak_memory_mb": Column("peak MB", 0, "cost.peak_memory_mb"),
-    "minutes": Column("minutes", 1, "cost.minutes"),
-}
-"""In the order of the table. Columns of which no row knows anything are left out."""
-
-_GUESSING = {
-    "zeroshot": "texts.zeroshot.chance1",
-    "images_by_text": "texts.retrieval.text_to_image.chance.1",
-    "texts_by_image": "texts.retrieval.image_to_text.chance.1",
-    "pointing": "objects.pointing.chance",
-}
-_UNTOUCHED = {name: f"translation.identity.{name}" for name in ("fd", "psnr", "ssim")}
-_SHAPE = {name: f"untrained.{name}" for name in ("uniformity", "effective_rank")}
-
-
-@dataclass
-class Row:
-    """One entry, or one control: the numbers of its seeds by column, how it was trained, and what there is to say."""
-
-    name: str
-    control: bool = False
-    numbers: dict[str, list[float]] = field(default_factory=dict)
-    setup: dict[str, Any] = field(default_factory=dict)
-    remarks: list[str] = field(default_factory=list)
-
-    def add(self, **numbers: Any) -> None:
-        """One more seed's numbers; those that are not known are left out."""
-        for column, value in numbers.items():
-            if (known := finite(value)) is not None:
-                self.numbers.setdefault(column, []).append(known)
-
-    def mean(self, column: str) -> float | None:
-        """Over seeds; None where nothing is known."""
-        return statistics.mean(self.numbers[column]) if self.numbers.get(column) else None
-
-    def cell(self, column: str) -> str:
-        """Mean ± standard deviation over seeds."""
-        return spread(self.numbers.get(column, []), COLUMNS[column].decimals)
+Read = tuple[dict[str, Any], dict[str, Any]]
+"""run.json and evaluation.json of a finished run, as `read_numbers` returns them."""
 
 
 def write_leaderboard(out: Path, runs: dict[str, list[Path]]) -> Path:
@@ -93,11 +27,13 @@ def write_leaderboard(out: Path, runs: dict[str, list[Path]]) -> Path:
     one, is shown too. Returns the page.
     """
     remarks = read_json(path, f"{path} is not readable JSON") if (path := out / "remarks.json").exists() else {}
-    entries = [_entry(name, places, remarks.get(name)) for name, places in runs.items()]
+    finished = {place: read_numbers(place) for places in runs.values() for place in places if _is_finished(place)}
+    beaten, own = controls(list(finished.values()))
+    names = dict(zip(finished, own, strict=True))
+    entries = [_entry(name, places, remarks.get(name), finished, names) for name, places in runs.items()]
     entries.sort(key=lambda row: (-(row.mean("knn") or -1.0), row.mean("fd") or 0.0))
-    finished = [RunFolder(place) for places in runs.values() for place in places if _is_finished(place)]
-    rows = [*_controls(finished), *entries]
-    facts = _facts(finished)
+    rows = [*beaten, *entries]
+    facts = _facts(list(finished.values()))
     write_json(out / "leaderboard.json", {**facts, "rows": [asdict(row) for row in rows]})
     write_atomically(out / "leaderboard.md", (markdown(rows) + f"\n\n{facts['note']}\n").encode())
     write_atomically(page := out / "leaderboard.html", _page(rows, facts).encode("utf-8", "replace"))
@@ -106,18 +42,13 @@ def write_leaderboard(out: Path, runs: dict[str, list[Path]]) -> Path:
 
 def markdown(rows: Sequence[Row]) -> str:
     """The table."""
-    columns = _known(rows)
+    columns = known_columns(rows)
     head = ["", "seeds", *(COLUMNS[column].title for column in columns), "remarks"]
     lines = [head, ["---"] * len(head)]
     for row in rows:
         name = f"*{row.name}*" if row.control else row.name
         lines.append([name, _seeds(row), *(row.cell(column) for column in columns), "; ".join(row.remarks)])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def _known(rows: Sequence[Row]) -> list[str]:
-    """The columns that some row has numbers for."""
-    return [column for column in COLUMNS if any(row.numbers.get(column) for row in rows)]
 
 
 def _seeds(row: Row) -> str:
@@ -129,16 +60,19 @@ def _is_finished(place: Path) -> bool:
     return run.run_json.exists() and bool(run.read().get("finished")) and run.evaluation.exists()
 
 
-def _entry(name: str, places: list[Path], remark: str | None) -> Row:
+def _entry(
+    name: str, places: list[Path], remark: str | None, finished: dict[Path, Read], names: dict[Path, dict[str, str]]
+) -> Row:
     row = Row(name)
     states: dict[str, int] = {}
     for place in places:
-        if not _is_finished(place):
+        if place not in finished:
             row.remarks.append(f"{place.name} did not finish{_last_words(place)}")
             continue
-        run, found = _read(place)
-        row.add(**{column: _at(found, path) for column, (_, _, path) in COLUMNS.items()})
+        run, found = finished[place]
+        row.add(**numbers_at(found, COLUMNS))
         row.setup = {key: run.get(key) for key in ("network", "backbone", "plan", "hyper", "size", "channels")}
+        row.setup["controls"] = names[place]  # which of the controls are those of this entry
         state = (found.get("verdict") or {}).get("state", "not judged")
         states[state] = states.get(state, 0) + 1
     judged = [state if count == len(places) else f"{state} ({count})" for state, count in states.items()]
@@ -147,92 +81,53 @@ def _entry(name: str, places: list[Path], remark: str | None) -> Row:
     return row
 
 
-def _at(found: dict[str, Any], path: str) -> Any:
-    """What is at "a.b.c" of nested dictionaries; None where there is nothing."""
-    part: Any = found
-    for name in path.split("."):
-        part = part.get(name) if isinstance(part, dict) else None
-    return part
-
-
 def _last_words(place: Path) -> str:
     log = place.with_name(f"{place.name}.log")
     said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if log.exists() else []
     return f": {said[-1]}" if said else ""
 
 
-def _read(place: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """run.json with what the kept network is called, and evaluation.json with what the run cost."""
-    folder = RunFolder(place)
-    run, found = folder.read(), read_json(folder.evaluation, f"{folder.evaluation} is damaged")
-    cost = dict(run.get("cost") or {})
-    cost["minutes"] = (cost.get("seconds") or 0) / 60
-    cost["epochs"] = run["updates"] / run["updates_per_epoch"] if run.get("updates_per_epoch") else None
-    if (pixels := folder.path / "segmentation.json").exists():
-        found["segmentation"] = read_json(pixels, f"{pixels} is damaged")
-    return {**run, "network": _network(folder)}, {**found, "cost": cost}
-
-
-def _network(folder: RunFolder) -> str:
-    """What the kept network is called; "none" where none is kept."""
-    if not folder.backbone.exists():
-        return "none"
-    facts = read_json(folder.backbone, f"{folder.backbone} is damaged")
-    return spec_of(facts).title if "timm" in facts else str(facts["name"])
-
-
-def _controls(finished: list[RunFolder]) -> list[Row]:
-    """What entries must beat. It is the same in every run (random weights: of one network), so the first counts."""
-    rows: dict[str, Row] = {}
-    for folder in finished:
-        run, found = _read(folder.path)
-        for name, paths in {
-            "raw pixels": _instead("pixels"),
-            random_weights_of(run["network"]): _instead("random") | _SHAPE,
-            "guessing": _GUESSING,
-            "colours alone": _of_pixels("colours"),
-            "one class everywhere": _of_pixels("constant"),
-            "untouched inputs": _UNTOUCHED,
-        }.items():
-            row = Row(name, control=True)
-            row.add(**{column: _at(found, path) for column, path in paths.items()})
-            if row.numbers and name not in rows:
-                rows[name] = row
-    return list(rows.values())
-
-
-def random_weights_of(network: str) -> str:
-    """What the control of runs that kept such a network is called."""
-    return f"random weights, {network}"
-
-
-def _of_pixels(who: str) -> dict[str, str]:
-    return {column: f"segmentation.{who}.{score}" for column, score in (("miou", "mIoU"), ("aacc", "aAcc"))}
-
-
-def _instead(who: str) -> dict[str, str]:
-    """Where the numbers of a control are that is evaluated as the run is."""
-    return {column: path.replace(".run", f".{who}") for column, (_, _, path) in COLUMNS.items() if ".run" in path}
-
-
-def _facts(finished: list[RunFolder]) -> dict[str, Any]:
+def _facts(finished: list[Read]) -> dict[str, Any]:
     """What all rows share, in words and as numbers."""
     if not finished:
         return {"note": "No run has finished yet.", "protocol": None, "machine": None, "versions": None}
-    run, found = _read(finished[0].path)
-    protocol, machine = found.get("protocol") or _at(found, "translation.protocol") or {}, run["machine"]
-    length = f"for {run['run']['budget']}" if run["run"]["budget"] else f"{run['updates']:,} updates"
+    run = finished[0][0]
+    protocols = [_protocol(found) for _, found in finished]
+    machine = run["machine"]
+    lengths = (f"for {r['run']['budget']}" if r["run"]["budget"] else f"{r['updates']:,} updates" for r, _ in finished)
     note = (
-        f"Mean ± standard deviation over seeds, accuracies in per cent. Every run trained {length} on "
-        f"{short_name(run['run']['data'])}; "
+        f"Mean ± standard deviation over seeds, accuracies in per cent. Every run trained {_either(lengths)} on "
+        f"{_either(short_name(r['run']['data']) for r, _ in finished)}; "
     )
-    if "k" in protocol:
+    if asked := [protocol for protocol in protocols if "k" in protocol]:
         note += (
-            f"kNN: k = {protocol['k']}, cosine, {protocol['memory']:,} remembered, {protocol['queries']:,} asked; "
-            f"linear: {protocol['linear']['classifier']}. "
+            f"kNN: k = {_either(p['k'] for p in asked)}, cosine, {_either(map('{memory:,}'.format_map, asked))} "
+            f"remembered, {_either(map('{queries:,}'.format_map, asked))} asked; "
+            f"linear: {_either(p['linear']['classifier'] for p in asked)}. "
         )
     note += f"{machine['processor']}, {machine['cores']} cores; torch {run['versions']['torch']}."
-    return {"note": note, "protocol": protocol, "machine": machine, "versions": run["versions"]}
+    return {"note": note + _mixed(finished), "protocol": protocols[0], "machine": machine, "versions": run["versions"]}
+
+
+def _protocol(found: dict[str, Any]) -> dict[str, Any]:
+    return found.get("protocol") or at(found, "translation.protocol") or {}
+
+
+def _either(values: Iterable[Any]) -> str:
+    """ "a", "a or b": each once."""
+    return " or ".join(str(value) for value in dict.fromkeys(values))
+
+
+def _mixed(finished: list[Read]) -> str:
+    """A sentence where not all entries were measured on the same; else nothing."""
+    for kind in KINDS:
+        of_kind = [conditions(run, found, kind) for run, found in finished if kind in kinds_of(found)]
+        if len({key_of(settings) for settings in of_kind}) > 1:
+            return (
+                f" Entries were not all measured on the same ({what_differs(of_kind)} differ): each is to be compared "
+                "with the controls of its own, and with entries that have the same controls."
+            )
+    return ""
 
 
 def _page(rows: Sequence[Row], facts: dict[str, Any]) -> str:
@@ -240,7 +135,7 @@ def _page(rows: Sequence[Row], facts: dict[str, Any]) -> str:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(package.joinpath("leaderboard.html.j2").read_text(encoding="utf-8"))
     script = package.joinpath("leaderboard.js").read_text(encoding="utf-8")
-    columns = _known(rows)
+    columns = known_columns(rows)
     best = max((row.mean("knn") or 0.0 for row in rows), default=0.0) or 1.0
     shown = [
         {
