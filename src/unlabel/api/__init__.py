@@ -1,6 +1,7 @@
 """The commands of `unlabel` as Python functions with the same names and options; `unlabel.__all__` lists them."""
 
 from unlabel.api.benching import bench as bench
+from unlabel.api.comparing import compare as compare
 from unlabel.api.looking import saliency as saliency
 from unlabel.api.packing import pack as pack
 from unlabel.api.packing import verify_pack as verify_pack

@@ -90,7 +90,7 @@ def pretrain(words: tuple[str, ...]) -> None:
 
 def commands() -> click.Group:
     """The group with all of its commands, which join it when their files are imported."""
-    from unlabel.cli import after, bench, look, taught, texts  # noqa: F401
+    from unlabel.cli import after, bench, compare, look, taught, texts  # noqa: F401
 
     return cli
 

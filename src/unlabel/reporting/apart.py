@@ -8,7 +8,7 @@ from typing import Any
 
 from unlabel import methods
 from unlabel.engine.kinds import TAUGHT, kind_of
-from unlabel.engine.options import hyperparameters
+from unlabel.engine.options import hyperparameters, needs_backbone
 from unlabel.engine.run import Run
 from unlabel.reporting.facts import shown
 from unlabel.reporting.words import listed, short_name
@@ -66,14 +66,19 @@ def settings_of(run: Mapping[str, Any]) -> dict[str, Choice]:
     if options["budget"]:
         plan.pop("epochs", None)
     hyper = {name: value for name, value in _dict(run.get("hyper")).items() if value is not None}
-    if method in (*methods.available(), *TAUGHT):
-        known = {name: option.default for name, option in hyperparameters(kind_of(method)).items()}
-        hyper = {name: value for name, value in known.items() if isinstance(value, str | int | float | tuple)} | hyper
+    known = method in (*methods.available(), *TAUGHT)
+    if known:
+        defaults = {name: option.default for name, option in hyperparameters(kind_of(method)).items()}
+        hyper = {
+            name: value for name, value in defaults.items() if isinstance(value, str | int | float | tuple)
+        } | hyper
     kept = {name: value for name, value in options.items() if name not in _NOT_THE_RUN}
     found = {name: choice(value) for name, value in {**kept, **plan, **hyper}.items()}
     found["method"] = choice(method, method)
     for name in _SPECS:
         found[name] = choice(options[name], short_name(str(options[name])))
+    if known and options["backbone"] == "auto" and not needs_backbone(kind_of(method)):
+        found["backbone"] = choice("auto", words="its own network")
     data = _dict(run.get("data"))
     if "fingerprint" in data:
         found["data"] = choice(data["fingerprint"], short_name(str(data.get("spec") or options["data"])))

@@ -2,12 +2,13 @@
 
 import json
 from base64 import b64encode
+from collections.abc import Sequence
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
@@ -41,25 +42,36 @@ def write_report(run: Path) -> Path:
 
 
 def _page(run: RunFiles) -> str:
-    package = files("unlabel.reporting")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(package.joinpath("page.html.j2").read_text(encoding="utf-8"))
-    style = package.joinpath("page.css").read_text(encoding="utf-8")
-    scripts = [get_plotlyjs(), package.joinpath("page.js").read_text(encoding="utf-8")]
+    style, scripts = text_of("page.css"), [get_plotlyjs(), text_of("page.js")]
     content = _content(run)
     charts = [*content["curves"], *content["factors"], content["accuracy"], content["spectrum"], content["geometry"]]
-    figures = {
-        chart.id: {"data": chart.data, "layout": chart.layout, "height": chart.height}
-        for chart in charts
-        if chart is not None
-    }
-    return template.render(
+    return template("page.html.j2").render(
         **content,
         style=Markup(style),
         scripts=[Markup(script) for script in scripts],
         policy=policy(scripts),
-        charts=_embedded({"figures": figures, "map": content["map"]}),
+        charts=payload([chart for chart in charts if chart is not None], content["map"]),
     )
+
+
+def text_of(name: str) -> str:
+    """A file beside this one."""
+    return files("unlabel.reporting").joinpath(name).read_text(encoding="utf-8")
+
+
+def template(name: str) -> Template:
+    """A template beside this file, which may take macros from others there; everything put into it is escaped."""
+    loader = PackageLoader("unlabel.reporting", "")
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template(name)
+
+
+def payload(charts: Sequence[Chart], map_data: Any = None) -> Markup:
+    """What page.js draws, as JSON that can stand inside a page."""
+    figures = {chart.id: {"data": chart.data, "layout": chart.layout, "height": chart.height} for chart in charts}
+    return _embedded({"figures": figures, "map": map_data})
 
 
 def _content(run: RunFiles) -> dict[str, Any]:
