@@ -43,10 +43,8 @@ def compare(runs: tuple[str, ...], out: str | None, as_json: bool) -> None:
         return
     from unlabel.reporting.comparison import heading
 
-    title, shared, usual = heading(found)
+    title, shared = heading(found)
     OUT.print(f"{title}: {', '.join(shared)}", highlight=False, markup=False)
-    if usual:
-        OUT.print(f"where a row's name does not say otherwise: {', '.join(usual)}", highlight=False, markup=False)
     for note in found.notes:
         OUT.print(note, highlight=False, markup=False)
     for section in found.sections:
@@ -77,6 +75,8 @@ def _tables(section: "Section") -> list[Table]:
             words = [] if caption else [line.state if line else ""]
             texts = [row.name, line.seeds if line else "", *cells, *words]
             table.add_row(*map(Text, texts), style=None if line else "italic", end_section=row is _last(section))
+        if not caption and section.usual:
+            table.caption = Text(f"where a name does not say otherwise: {', '.join(section.usual)}")
         made.append(table)
     return made
 

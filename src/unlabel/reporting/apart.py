@@ -3,13 +3,14 @@
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
 from unlabel import methods
 from unlabel.engine.kinds import TAUGHT, kind_of
 from unlabel.engine.options import hyperparameters, needs_backbone
 from unlabel.engine.run import Run
+from unlabel.optim.plan import Plan
 from unlabel.reporting.facts import shown
 from unlabel.reporting.words import listed, short_name
 
@@ -26,6 +27,7 @@ _ALIKE = ("data", "data_b", "limit", "size", "budget", "epochs", "batch_size", "
 _MOST = 3  # differences that a name says; of more, those that tell the runs apart
 
 _DEFAULTS: dict[str, Any] = {f.name: f.default for f in fields(Run)}
+_PLAN_DEFAULTS: dict[str, Any] = {f.name: f.default for f in fields(Plan) if f.default is not MISSING}
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,8 @@ def settings_of(run: Mapping[str, Any]) -> dict[str, Choice]:
     An option that an older version did not know has its default. With a time budget, how many epochs there were is
     what came of it and no decision. The data is known by its fingerprint, wherever it lies.
     """
-    options, plan = {**_DEFAULTS, **_dict(run.get("run"))}, dict(_dict(run.get("plan")))
+    options = {**_DEFAULTS, **_dict(run.get("run"))}
+    plan = {**_PLAN_DEFAULTS, **_dict(run.get("plan"))} if run.get("plan") else {}
     method = str(options["method"])
     if options["budget"]:
         plan.pop("epochs", None)

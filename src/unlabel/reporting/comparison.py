@@ -38,11 +38,23 @@ BEST = {"features": ("knn", "top1"), "segmentation": ("miou",), "classification"
 
 @dataclass
 class Entry:
-    """Runs that differ in nothing but their seed: the name of their row, what they were decided to be, the runs."""
+    """Runs that differ in nothing but their seed: what they were decided to be, the runs, the name of their row.
+
+    usual  what most rows of its kind have, where their names say nothing else
+    """
 
     settings: dict[str, Choice]
     members: list[Member]
     name: str = ""
+    usual: dict[str, Choice] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str:
+        """What its numbers are of, or will be."""
+        if kinds := [kind for member in self.members for kind in member.kinds]:
+            return kinds[0]
+        run = self.members[0].run
+        return "classification" if run.get("origin") else "translation" if run["run"].get("data_b") else "features"
 
 
 @dataclass
@@ -73,6 +85,12 @@ class Section:
     title: str = ""
 
     @property
+    def usual(self) -> list[str]:
+        """What is so in every row whose name does not say otherwise."""
+        found = self.lines[0].entry.usual if self.lines else {}
+        return [value.named(name) for name, value in found.items()]
+
+    @property
     def rows(self) -> list[Row]:
         """Controls first."""
         return [*self.controls, *(line.row for line in self.lines)]
@@ -82,15 +100,14 @@ class Section:
 class Comparison:
     """What `compare` found.
 
-    common   what all runs have in common, by name; usual: what most have, where a row's name says nothing else
-    notes    what a reader must know before comparing, one sentence each
-    page     the HTML page, if one was written
+    common  what all runs have in common, by name
+    notes   what a reader must know before comparing, one sentence each
+    page    the HTML page, if one was written
     """
 
     entries: list[Entry]
     sections: list[Section]
     common: dict[str, Choice]
-    usual: dict[str, Choice]
     notes: list[str] = field(default_factory=list)
     page: Path | None = None
 
@@ -99,7 +116,6 @@ class Comparison:
         return {
             "runs": sum(len(entry.members) for entry in self.entries),
             "common": {name: value.text for name, value in self.common.items()},
-            "usual": {name: value.text for name, value in self.usual.items()},
             "notes": self.notes,
             "sections": [_section_as_dict(section) for section in self.sections],
             "page": None if self.page is None else str(self.page),
@@ -113,12 +129,14 @@ def comparison(members: Sequence[Member]) -> Comparison:
         settings = settings_of(member.run)
         by_settings.setdefault(key_of(settings), Entry(settings, [])).members.append(member)
     entries = list(by_settings.values())
-    names, usual = row_names([entry.settings for entry in entries])
-    for entry, name in zip(entries, names, strict=True):
-        entry.name = name
+    for kind in KINDS:
+        some = [entry for entry in entries if entry.kind == kind]
+        names, usual = row_names([entry.settings for entry in some])
+        for entry, name in zip(some, names, strict=True):
+            entry.name, entry.usual = name, usual
     sections = _sections(entries)
     common = shared([entry.settings for entry in entries])
-    return Comparison(entries, sections, common, usual, _notes(members, entries, sections))
+    return Comparison(entries, sections, common, _notes(members, entries, sections))
 
 
 def _sections(entries: Sequence[Entry]) -> list[Section]:
@@ -152,9 +170,7 @@ def _line(entry: Entry, members: list[Member]) -> Line:
 
 def _home(entry: Entry, made: dict[Any, Section]) -> Section:
     """Where a row without numbers stands: beside runs of its kind on the same images, else by itself."""
-    run = entry.members[0].run
-    options = run["run"]
-    kind = "classification" if run.get("origin") else "translation" if options.get("data_b") else "features"
+    kind = entry.kind
     for section in made.values():
         if section.kind == kind and any(
             line.entry.settings["data"] == entry.settings["data"] for line in section.lines
@@ -284,6 +300,7 @@ def _section_as_dict(section: Section) -> dict[str, Any]:
         "title": section.title,
         "rank_correlations": rank_correlations(section),
         "kind": section.kind,
+        "unless_said_otherwise": section.usual,
         "measured": {name: value.words or value.text for name, value in section.conditions.items()},
         "columns": {name: column.title for name, column in section.columns.items()},
         "rows": rows,
@@ -302,8 +319,8 @@ def rank_correlations(section: Section) -> dict[str, float]:
     return made
 
 
-def heading(found: Comparison) -> tuple[str, list[str], list[str]]:
-    """The title of a comparison; how many runs it is of and the most telling of what they share; what most share."""
+def heading(found: Comparison) -> tuple[str, list[str]]:
+    """The title of a comparison; how many runs it is of and the most telling of what they share."""
     runs = sum(len(entry.members) for entry in found.entries)
     title = found.entries[0].name if len(found.entries) == 1 else f"{len(found.entries)} rows beside their controls"
     told = {name: found.common[name] for name in _TELLING if name in found.common}
@@ -312,4 +329,4 @@ def heading(found: Comparison) -> tuple[str, list[str], list[str]]:
         for name, value in told.items()
         if value.value is not None
     ]
-    return title, [counted(runs, "run", "runs"), *said], [value.named(name) for name, value in found.usual.items()]
+    return title, [counted(runs, "run", "runs"), *said]

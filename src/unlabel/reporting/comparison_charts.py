@@ -29,6 +29,14 @@ def colour(i: int) -> str:
     return f"var(--k{i % 10})"
 
 
+def mark(i: int) -> str:
+    """Of the i-th row: of rows that have the same colour another one."""
+    return ("dot", "ring", "box")[i // 10 % 3]
+
+
+_SYMBOLS = {"dot": "circle", "ring": "circle-open", "box": "square-open"}
+
+
 def charts(section: Section, number_of: int) -> dict[str, list[Chart]]:
     """ "scores", "curves", "losses", "measures": the charts of a section, those whose numbers exist."""
     made = {
@@ -60,14 +68,14 @@ def _scores(section: Section) -> Chart | None:
         for control in (True, False):
             some = [(i, row) for i, row in enumerate(rows) if row.control == control and row.numbers.get(name)]
             if some:
-                data.append(_marks(some, name, title, 0.12 + 0.24 * nth, f"{symbol}-open" if control else symbol, hue))
+                data.append(_marks(some, name, title, 0.22 * nth, f"{symbol}-open" if control else symbol, hue))
     less = section.kind == "translation"
     unit = "Fréchet distance (less is better)" if less else "accuracy, %"
-    y = axis("", grid=False) | {"range": [len(rows) - 0.3, -0.62], "showticklabels": False, "ticks": ""}
+    y = axis("", grid=False) | {"range": [len(rows) - 0.4, -0.64], "showticklabels": False, "ticks": ""}
     frame = layout(axis(unit), y) | {"hovermode": "closest", "margin": {"l": 12, "r": 14, "t": 6, "b": 36}}
     frame["annotations"] = [
         {
-            "x": 0, "xref": "paper", "xanchor": "left", "y": i - 0.24, "showarrow": False, "align": "left",
+            "x": 0, "xref": "paper", "xanchor": "left", "y": i - 0.32, "showarrow": False, "align": "left",
             "text": chart_text(_short(row.name)), "font": {"color": "var(--soft)" if row.control else INK, "size": 12},
         }
         for i, row in enumerate(rows)
@@ -75,7 +83,7 @@ def _scores(section: Section) -> Chart | None:
     if border := sum(row.control for row in rows):
         frame["shapes"] = [
             {
-                "type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": border - 0.52, "y1": border - 0.52,
+                "type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": border - 0.6, "y1": border - 0.6,
                 "line": {"color": LINE, "width": 1},
             }
         ]  # fmt: skip
@@ -175,8 +183,8 @@ def _traces(
 ) -> list[dict[str, Any]]:
     x, mean, deviation = parts
     line: dict[str, Any] = {
-        "type": "scatter", "mode": "lines+markers" if points and len(x) <= 30 else "lines", "name": chart_text(name),
-        "x": x, "y": mean, "marker": {"size": 5},
+        "type": "scatter", "mode": "lines+markers" if points and deviation is None else "lines",
+        "name": chart_text(name), "x": x, "y": mean, "marker": {"size": 5},
         "line": {"color": colour(i), "width": 2, "dash": ("solid", "dash", "dot", "dashdot")[i // 10 % 4]},
         "hovertemplate": "%{y:.4~g}",
     }  # fmt: skip
@@ -235,7 +243,10 @@ def _measure(section: Section, name: str) -> Chart | None:
                 }
                 for way, of in (("x", name), ("y", "knn"))
             },
-            "marker": {"size": 10, "color": [colour(i) for i, _ in found]},
+            "marker": {
+                "size": 10, "color": [colour(i) for i, _ in found], "symbol": [_SYMBOLS[mark(i)] for i, _ in found],
+                "line": {"width": 2, "color": [colour(i) for i, _ in found]},
+            },
             "text": [
                 f"{chart_text(row.name)}<br>{title} {row.cell(name)}<br>kNN {row.cell('knn')}" for _, row in found
             ],

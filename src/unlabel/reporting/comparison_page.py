@@ -12,10 +12,13 @@ from unlabel.engine.folder import RunFolder, write_atomically
 from unlabel.reporting.apart import differing
 from unlabel.reporting.charts import Chart
 from unlabel.reporting.comparison import Comparison, Section, heading
-from unlabel.reporting.comparison_charts import charts, colour
+from unlabel.reporting.comparison_charts import charts, colour, mark
 from unlabel.reporting.page import payload, policy, template, text_of
 from unlabel.reporting.rows import Row
 from unlabel.reporting.topics import topics
+
+_FOLDED = ("version", "seed", "random", "pixels", "scratch")
+"""Of the protocol, what a line of it leaves out."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,11 @@ def write_comparison(path: Path, found: Comparison) -> Path:
     """Write the page of a comparison; returns its path. It loads nothing."""
     drawn = [(section, charts(section, i)) for i, section in enumerate(found.sections)]
     every: list[Chart] = [chart for _, groups in drawn for some in groups.values() for chart in some]
-    title, subtitle, usual = heading(found)
+    title, subtitle = heading(found)
     scripts = [get_plotlyjs(), text_of("page.js"), text_of("leaderboard.js")]
     page = template("comparison.html.j2").render(
         title=title,
         subtitle=subtitle,
-        usual=usual,
         notes=found.notes,
         sections=[_shown(section, groups) for section, groups in drawn],
         common=[(name.replace("_", " "), value.text) for name, value in found.common.items()],
@@ -59,13 +61,18 @@ def write_comparison(path: Path, found: Comparison) -> Path:
 def _shown(section: Section, groups: dict[str, list[Chart]]) -> dict[str, object]:
     """A section for the template."""
     boards = [_board(section, caption, names) for caption, names in topics(section).items()]
-    protocol = [value.words or f"{name.replace('_', ' ')}: {value.text}" for name, value in section.conditions.items()]
+    protocol = [
+        value.words or f"{name.replace('_', ' ')}: {value.text}"
+        for name, value in section.conditions.items()
+        if (name not in _FOLDED and not str(value.value).startswith(("{", "["))) or value.words or name == "data"
+    ]
     return {
         "title": section.title,
+        "usual": section.usual,
         "first": boards[0],
         "boards": boards[1:],
         "protocol": protocol,
-        "key": [(line.row.name, colour(i)) for i, line in enumerate(section.lines)],
+        "key": [(line.row.name, colour(i), mark(i)) for i, line in enumerate(section.lines)],
         **groups,
     }
 
