@@ -195,27 +195,18 @@ def row_names(of: Sequence[Settings]) -> tuple[list[str], dict[str, Choice]]:
     as the data or the time, where it is not what most rows have.
     """
     bases = [one["method"].text for one in of]
-    names = names_apart(bases, of)
+    asked = [name for name in differing(of) if name in _ALIKE]
     usual: dict[str, Choice] = {}
-    for name in differing(of):
-        if name not in _ALIKE:
-            continue
+    for name in asked:
         value, count = Counter(one.get(name) for one in of).most_common(1)[0]
-        common = value if 2 * count > len(of) else None
-        if common is not None:
-            usual[name] = common
-        for i, one in enumerate(of):
-            own = one.get(name)
-            of_method = [other for other, base in zip(of, bases, strict=True) if base == bases[i]]
-            if own is None or own == common or name in differing(of_method):
-                continue
-            names[i] += f", {own.named(name)}"
-    said_anyway = {name for name in usual if all(name in differing(_of(base, bases, of)) for base in set(bases))}
-    return names, {name: value for name, value in usual.items() if name not in said_anyway}
-
-
-def _of(base: str, bases: Sequence[str], of: Sequence[Settings]) -> list[Settings]:
-    return [one for one, other in zip(of, bases, strict=True) if other == base]
+        if value is not None and 2 * count > len(of):
+            usual[name] = value
+    rest = [{name: value for name, value in one.items() if usual.get(name) != value} for one in of]
+    names = names_apart(bases, rest)
+    for i, (base, one) in enumerate(zip(bases, rest, strict=True)):
+        of_method = differing([other for other, name in zip(rest, bases, strict=True) if name == base])
+        names[i] += "".join(f", {one[name].named(name)}" for name in asked if name in one and name not in of_method)
+    return names, usual
 
 
 def what_differs(of: Sequence[Settings]) -> str:

@@ -1,6 +1,5 @@
 """Several runs side by side: seeds of one setting as one row, one section for each protocol, nothing mixed."""
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -312,10 +311,8 @@ def rank_correlations(section: Section) -> dict[str, float]:
     made = {}
     for name in MEASURES:
         pairs = [pair for line in section.lines if None not in (pair := (line.row.mean(name), line.row.mean("knn")))]
-        if len(pairs) >= _ENOUGH:
-            value = float(spearmanr(*zip(*pairs, strict=True)).statistic)
-            if not math.isnan(value):  # where all have the same rank
-                made[name] = value
+        if len(pairs) >= _ENOUGH and all(len(set(values)) > 1 for values in zip(*pairs, strict=True)):
+            made[name] = float(spearmanr(*zip(*pairs, strict=True)).statistic)
     return made
 
 

@@ -17,7 +17,7 @@ from unlabel.reporting.words import chart_text, number
 _MOST = 12  # lines in one chart
 _STEPS = 200  # points of a mean over seeds
 _ROW = 50  # pixels
-_WRAP = 46  # letters of a name in a chart
+_WRAP = 40  # letters of a name in a chart
 _MARKS = (("circle", RUN), ("diamond", "var(--k1)"))
 
 Curve = tuple[np.ndarray, np.ndarray]
@@ -39,7 +39,7 @@ _SYMBOLS = {"dot": "circle", "ring": "circle-open", "box": "square-open"}
 
 def charts(section: Section, number_of: int) -> dict[str, list[Chart]]:
     """ "scores", "curves", "losses", "measures": the charts of a section, those whose numbers exist."""
-    made = {
+    made: dict[str, Sequence[Chart | None]] = {
         "scores": [_scores(section)],
         "curves": [
             _knn(section, "update", "updates", "What each update is worth."),

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from unlabel.engine.folder import RunFolder, read_json
 from unlabel.engine.keep import spec_of
+from unlabel.errors import Fault
 from unlabel.reporting.words import finite, spread
 
 
@@ -140,24 +141,28 @@ def read_numbers(place: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     run = folder.read()
     found = {}
     if folder.evaluation.exists():
-        found = read_json(
+        found = _read(
             folder.evaluation, f"{folder.evaluation} is damaged; `unlabel evaluate {folder.path}` writes it anew"
         )
-        if not isinstance(found, dict):
-            found = {}
     if (pixels := folder.path / "segmentation.json").exists():
-        found["segmentation"] = read_json(
-            pixels, f"{pixels} is damaged; `unlabel segment {folder.path}` writes it anew"
-        )
+        found["segmentation"] = _read(pixels, f"{pixels} is damaged; `unlabel segment {folder.path}` writes it anew")
     facts = _facts(folder)
     return {**run, "network": _title(facts), "network_facts": facts}, {**found, "cost": cost_of(run)}
+
+
+def _read(path: Path, otherwise: str) -> dict[str, Any]:
+    """The JSON object of a file, or a Fault with the sentence `otherwise`."""
+    found = read_json(path, otherwise)
+    if not isinstance(found, dict):
+        raise Fault(otherwise)
+    return found
 
 
 def _facts(folder: RunFolder) -> dict[str, Any]:
     """What backbone.json says of the kept network, however old it is; nothing where none is kept."""
     if not folder.backbone.exists():
         return {}
-    facts = read_json(folder.backbone, f"{folder.backbone} is damaged")
+    facts = _read(folder.backbone, f"{folder.backbone} is damaged: restore it, or train again")
     return {name: value for name, value in facts.items() if name not in ("method", "in_plain_timm")}
 
 
