@@ -59,6 +59,16 @@ def test_a_claim_is_judged_by_its_means(tables: ModuleType) -> None:
     }
     judged = {by: tables.verdict_on(tables.Claim("simclr", "random weights", by=by), rows)[-1] for by in (-1, -0.4)}
     assert judged == {-1: "holds", -0.4: "**does not hold**"}
+    # A record whose controls are named apart says which of them are an entry's own.
+    apart = {
+        "simclr": tables.Row("simclr", numbers={"knn": [40.0]}, setup={
+            "network": "b", "controls": {"random weights": "random weights, b, 5 images", "raw pixels": "raw pixels"}}),
+        "random weights, b, 5 images": tables.Row("", control=True, numbers={"knn": [41.0]}),
+        "random weights, b, 9 images": tables.Row("", control=True, numbers={"knn": [39.0]}),
+    }  # fmt: skip
+    assert tables.verdict_on(tables.Claim("simclr", "random weights"), apart)[1:] == [
+        "40.0 against 41.0", "**does not hold**",
+    ]  # fmt: skip
     less = tables.Claim("simclr", "random weights", less=True)
     assert tables.verdict_on(less, rows)[-1] == "holds"
     assert tables.verdict_on(tables.Claim("simclr", "byol"), rows)[-1] == "not measured"

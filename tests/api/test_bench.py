@@ -178,6 +178,40 @@ def test_controls_of_a_method_with_its_own_network_are_measured_once_too(tmp_pat
     assert found["a"]["knn"]["who"] == "b" and found["b"]["knn"]["who"] == "a" and found["c"] is None
 
 
+def test_controls_of_other_images_are_named_apart(tmp_path: Path) -> None:
+    split = "queries: the evaluation data; memory: the training images"
+    runs = {}
+    for name, images, pixels in (("x", 50_000, 44.7), ("x limit=5000", 5_000, 41.6)):
+        protocol = {
+            "memory": min(images, 20_000),
+            "queries": 10,
+            "k": 20,
+            "split": split,
+            "linear": {"classifier": "c"},
+        }
+        place = stored(tmp_path / name, {"protocol": protocol, "knn": {"run": 50.0, "random": 20.0, "pixels": pixels}})
+        told = json.loads((place / "run.json").read_text())
+        told["data"] = {"images": [images], "fingerprint": [name], "spec": "d"}
+        (place / "run.json").write_text(json.dumps(told))
+        (place / "backbone.json").write_text(json.dumps({"name": "n", "size": 32}))
+        runs[name] = [place]
+    write_leaderboard(tmp_path, runs)
+    board = json.loads((tmp_path / "leaderboard.json").read_text())
+    controls = {row["name"]: row["numbers"]["knn"] for row in board["rows"] if row["control"]}
+    assert controls == {
+        "raw pixels, 50,000 images": [44.7], "raw pixels, 5,000 images": [41.6], "random weights, n": [20.0],
+    }  # fmt: skip
+    rows = {row["name"]: row for row in board["rows"]}
+    assert rows["x limit=5000"]["setup"]["controls"]["raw pixels"] == "raw pixels, 5,000 images"
+    assert "20,000 or 5,000 remembered" in board["note"]
+    assert "images and memory differ" in board["note"] and "controls of its own" in board["note"]
+    del runs["x limit=5000"]
+    write_leaderboard(tmp_path, runs)
+    board = json.loads((tmp_path / "leaderboard.json").read_text())
+    assert [row["name"] for row in board["rows"]] == ["raw pixels", "random weights, n", "x"]
+    assert "differ" not in board["note"]
+
+
 def test_translations_are_compared_by_their_distance_and_readers_with_guessing(tmp_path: Path) -> None:
     def translated(fd: float) -> dict:
         rows = {

@@ -34,7 +34,7 @@ def test_seeds_are_one_row_with_mean_and_deviation(found: Comparison) -> None:
 def test_rows_are_named_by_what_differs_and_share_the_rest(found: Comparison) -> None:
     names = {line.row.name for line in found.sections[0].lines}
     assert {"simclr, temperature 0.5", "byol", "dino"} <= names
-    assert [line.row.name for line in found.sections[1].lines] == ["simclr, temperature 0.2, limit 5000"]
+    assert [line.row.name for line in found.sections[1].lines] == ["simclr, limit 5000, temperature 0.2"]
     assert found.sections[0].usual == ["no limit"]
     assert found.common["batch_size"].text == "256"
     assert "temperature" not in found.common and "method" not in found.common

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any
 
 from unlabel import methods
@@ -17,7 +17,10 @@ from unlabel.reporting.words import listed, short_name
 _NOT_THE_RUN = ("seed", "out", "controls", "save_every", "monitors", "threads", "evaluate")
 """Options that change neither what is trained nor on what: runs that differ in them are the same but for the seed."""
 
-_FIRST = ("data", "data_b", "limit", "size", "budget", "recipe", "backbone", "objective")
+_ORIGIN = "origin's method"
+"""Of the run that one went on from."""
+
+_FIRST = (_ORIGIN, "data", "data_b", "limit", "size", "budget", "recipe", "backbone", "objective")
 """What a reader asks first."""
 
 _SPECS = ("data", "data_b", "eval_data", "eval_data_b", "saliency")
@@ -88,7 +91,9 @@ def settings_of(run: Mapping[str, Any]) -> dict[str, Choice]:
     spec = _dict(run.get("backbone"))
     found["network"] = choice(bare(spec) or None, str(spec.get("name")))
     origin = _dict(_dict(run.get("origin")).get("job"))
-    found |= {f"origin's {name}": value for name, value in (settings_of(origin) if origin else {}).items()}
+    if origin:
+        found |= {f"origin's {name}": value for name, value in settings_of(origin).items()}
+        found[_ORIGIN] = replace(found[_ORIGIN], words=f"from {found[_ORIGIN].text}")
     return dict(sorted(found.items(), key=lambda item: (_rank(item[0]), item[0] not in hyper)))
 
 
