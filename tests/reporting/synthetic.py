@@ -10,6 +10,8 @@ import pyarrow.parquet as pq
 import torch
 from PIL import Image, ImageDraw
 
+from unlabel.diagnostics import outline
+from unlabel.evaluation.confusion import confusion
 from unlabel.evaluation.factors import word
 from unlabel.reporting import views_grid, write_picture, write_thumbnails
 
@@ -39,7 +41,9 @@ def shape(kind: int, rng: np.random.Generator, side: int = 48) -> torch.Tensor:
     return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 
-def make_run(folder: Path, *, queries: int = 300, updates: int = 800, classes: list[str] | None = None) -> Path:
+def make_run(
+    folder: Path, *, queries: int = 300, updates: int = 800, classes: list[str] | None = None, odd: bool = True
+) -> Path:
     """Writes every file that a finished run has; returns the folder."""
     rng = np.random.default_rng(0)
     folder.mkdir(parents=True, exist_ok=True)
@@ -51,7 +55,10 @@ def make_run(folder: Path, *, queries: int = 300, updates: int = 800, classes: l
     labels = rng.integers(0, len(classes), queries)
     images = [shape(int(label) % 10, rng) for label in labels]
     centres = rng.normal(size=(len(classes), 64))
-    vectors = (centres[labels] + 2.3 * rng.normal(size=(queries, 64))).astype(np.float32)
+    vectors = np.pad(centres[labels] + 2.3 * rng.normal(size=(queries, 64)), ((0, 0), (0, 1))).astype(np.float32)
+    if odd:  # the last pictures are the first ones again, and one lies in a direction of its own
+        images[-2:], vectors[-2:] = images[:2], vectors[:2] * 1.5
+        vectors[-3] = np.eye(65)[64]
     paths = [f"test/{classes[label]}/{i:05d}.png" for i, label in enumerate(labels)]
     write_embeddings(folder, paths, labels, vectors)
     artifacts = folder / "artifacts"
@@ -130,6 +137,12 @@ def metrics(rng: np.random.Generator, updates: int, monitors: int = 13) -> list[
                         "uniformity": -0.8 - 2.3 * rise,
                         "mean_cosine": 0.8 - 0.7 * rise,
                         "dimensions": 512,
+                        "projection_alignment": 1.3 - rise,
+                        "projection_uniformity": -0.5 - 3.0 * rise,
+                    },
+                    "spectrum": {
+                        "representation": outline(torch.exp(-torch.arange(512) / (9 + 30 * rise))),
+                        "projection": outline(torch.exp(-torch.arange(128) / (6 + 8 * rise))),
                     },
                 }
             )
@@ -147,6 +160,8 @@ def evaluation(rng: np.random.Generator, classes: list[str], queries: int) -> di
         "knn": {"run": 69.4, "random": 38.7, "pixels": 35.2},
         "linear": {"run": {"top1": 76.2, "top5": 97.9}, "random": {"top1": 43.8, "top5": 88.1},
                    "pixels": {"top1": 39.3, "top5": 84.6}},
+        "confusion": confusion(*_answers(classes or ["none"], queries), len(classes)),
+        "untrained": {"alignment": 1.05, "uniformity": -0.9, "effective_rank": 14.0},
         "factors": {name: entry | {"word": word(entry)} for name, entry in FACTORS.items()},
         "spectrum": (decay * (1 + 0.02 * rng.normal(size=512)) * 31).clip(1e-5).tolist(),
         "effective_rank": 51.3, "dimensions": 512, "dimensions_99": 143, "images": queries, "non_finite": 0,
@@ -159,6 +174,14 @@ def evaluation(rng: np.random.Generator, classes: list[str], queries: int) -> di
         },
         "translation": None,
     }  # fmt: skip
+
+
+def _answers(classes: list[str], queries: int) -> tuple[np.ndarray, np.ndarray]:
+    """What a probe said of queries of known classes: a quarter wrong, mostly the class beside the right one."""
+    rng = np.random.default_rng(3)
+    truth = rng.integers(0, len(classes), queries)
+    wrong = (truth + rng.choice([1, 1, 1, 2, 5], queries)) % len(classes)
+    return np.where(rng.random(queries) < 0.25, wrong, truth), truth
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -49,3 +49,9 @@ def test_the_centre_is_shown(tmp_path: Path) -> None:
 def test_none_and_one(tmp_path: Path, count: int) -> None:
     write_thumbnails([flat((9, 9, 9), 8, 8)] * count, tmp_path)
     assert json.loads((tmp_path / "thumbnails.json").read_text()) == {"tile": 48, "columns": 1, "count": count}
+
+
+def test_noise_which_no_format_can_shrink_is_written_too(tmp_path: Path) -> None:
+    noise = torch.randint(0, 256, (40, 3, 48, 48), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    with Image.open(write_thumbnails(noise, tmp_path)) as sprite:
+        assert sprite.size == (7 * 48, 6 * 48)

@@ -2,7 +2,7 @@
 
 spread       feature_std, mean_cosine, feature_norm: do different images get different embeddings, and how long?
 spectrum     singular_values, covariance_spectrum, effective_rank, participation_ratio, spectral_decay, dimensions_for,
-             directions_above: how many directions are used?
+             directions_above, outline: how many directions are used?
 lidar        lidar: how many of them tell images apart rather than views of one image?
 hypersphere  alignment, uniformity, tolerance: do views agree, do images fill the sphere, do classes stay close?
 stability    neighbour_stability, chance_stability: do images keep their neighbours?
@@ -27,6 +27,7 @@ from unlabel.diagnostics.spectrum import (
     dimensions_for,
     directions_above,
     effective_rank,
+    outline,
     participation_of,
     participation_ratio,
     rank_of,
@@ -66,6 +67,7 @@ __all__ = [
     "measure_codes",
     "nearest",
     "neighbour_stability",
+    "outline",
     "parameter_distance",
     "participation_of",
     "participation_ratio",

@@ -80,6 +80,23 @@ def rank_of(values: Float[Tensor, "k"]) -> float:
     return float(torch.special.entr(values / total).sum().exp())
 
 
+def outline(values: Float[Tensor, "k"], points: int = 32) -> dict[str, list[int] | list[float]]:
+    """The short form of a spectrum that a reading keeps: enough to draw it over logarithmic axes.
+
+    values  [K] singular values, largest first
+    points  how many ranks at most
+
+    Returns {"ranks": r_1 = 1 < ... < r_m = K, evenly spread on a logarithmic scale and rounded (fewer than `points`
+    where rounding makes them equal), "values": s_r / s_1 in [0, 1], to four significant digits}. Both lists are empty
+    where all values are zero or NaN.
+    """
+    if not len(values) or not values[0] > 0:
+        return {"ranks": [], "values": []}
+    ranks = torch.logspace(0, math.log10(len(values)), points, dtype=torch.float64).round().long().unique()
+    relative = (values[ranks - 1] / values[0]).tolist()
+    return {"ranks": ranks.tolist(), "values": [float(f"{value:.4g}") for value in relative]}
+
+
 def dimensions_for(values: Float[Tensor, "k"], variance: float = 0.99) -> int:
     """The fewest directions that carry this share of the variance: min k with sum_{j<=k} s_j² >= share sum_j s_j².
 

@@ -170,7 +170,7 @@ class Beside(pl.Callback):
         if not reading:
             return
         line = {"update": self.seen, "epoch": self.seen / self.job.updates_per_epoch,
-                "seconds": round(self.trained, 3), "monitor": reading}  # fmt: skip
+                "seconds": round(self.trained, 3), "monitor": reading, "spectrum": self.monitor.spectra}  # fmt: skip
         self.journal.write(**line)
         self.readings.append(line)
         if method._trainer is not None and method.trainer.logger is not None:

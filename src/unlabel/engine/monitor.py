@@ -1,6 +1,6 @@
 """A look at the representation while it is being learned: its shape, live kNN, what teacher and prototypes do."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -15,7 +15,9 @@ from unlabel.diagnostics import (
     measure,
     measure_codes,
     nearest,
+    outline,
     parameter_distance,
+    singular_values,
 )
 from unlabel.engine.sources import Sources
 from unlabel.evaluation.features import Features, extract, two_views
@@ -51,6 +53,8 @@ class Monitor:
 
     neighbours: of the last reading, (updates, int64 [n, 1 + k]): an image and its nearest others in each row, as
     positions in the source. The next reading is compared with them, also that of a run that goes on.
+    spectra: of the last reading, the `outline` of the representations' spectrum as "representation", and of that of
+    their embeddings in the loss as "projection" where these are not the same; empty where there is none.
     """
 
     def __init__(self, sources: Sources, view: View, device: str) -> None:
@@ -60,6 +64,7 @@ class Monitor:
         self.memory = _some(sources.memory, MEMORY)
         self.queries = _some(sources.queries, QUERIES)
         self.neighbours: tuple[int, Tensor] | None = None
+        self.spectra: dict[str, dict[str, list[int] | list[float]]] = {}
 
     def _extract(self, method: Method, source: Source, indices: np.ndarray) -> Features:
         return extract(method.embed, source, self.view, indices=indices, device=self.device)
@@ -76,6 +81,7 @@ class Monitor:
 
         Empty where fewer than two queries can be read: one image has no spread.
         """
+        self.spectra = {}
         with evaluating(method):
             queries = self._extract(method, self.sources.queries, self.queries)
             if len(queries) < 2:
@@ -85,12 +91,15 @@ class Monitor:
             )
             memory = self._extract(method, self.sources.memory, self.memory) if self.sources.labelled else None
             compared = projected(method.project, queries.vectors, self.device)
+            joined = None if compared is None else projected(method.project, torch.cat(pairs), self.device)
             assigned = assignments(method, queries.vectors, self.device)
             apart = self._teacher(method, queries)
         z = queries.vectors
-        reading = measure(z, pairs)
+        reading = self._shape("representation", z, pairs)
         if compared is not None:
-            reading |= {f"{PROJECTION}{name}": value for name, value in measure(compared).items()}
+            two = None if joined is None else joined.chunk(2)
+            shape = self._shape("projection", compared, two)
+            reading |= {f"{PROJECTION}{name}": value for name, value in shape.items()}
         if assigned is not None:
             reading |= measure_codes(assigned)
         reading |= apart | self._kept(method, queries)
@@ -98,6 +107,13 @@ class Monitor:
             known, asked = memory.labels >= 0, queries.labels >= 0
             reading["knn"] = knn_accuracy(memory.vectors[known], memory.labels[known], z[asked], queries.labels[asked])
         return reading
+
+    def _shape(self, name: str, z: Tensor, pairs: Sequence[Tensor] | None) -> dict[str, float]:
+        """The measure of one cloud; notes its spectrum under this name."""
+        values = singular_values(z)
+        if (short := outline(values))["ranks"]:
+            self.spectra[name] = short
+        return measure(z, None if pairs is None else (pairs[0], pairs[1]), values)
 
     def _teacher(self, method: Method, queries: Features) -> dict[str, float]:
         """How far the teacher is from its student; empty without one."""

@@ -15,7 +15,7 @@ from unlabel.diagnostics import measure, singular_values, tolerance
 from unlabel.errors import Fault
 from unlabel.evaluation.controls import SETTLED_ON, pixels, random_weights, settle
 from unlabel.evaluation.factors import chance, factor_scores, kind, word
-from unlabel.evaluation.features import Embed, Features, extract_all, light_views, two_views
+from unlabel.evaluation.features import Embed, Features, extract_all, light_views, light_views_all
 from unlabel.evaluation.labelled import FURTHER, Known, declared, labelled_scores
 from unlabel.evaluation.projection import projected
 from unlabel.evaluation.protocol import Protocol, balanced
@@ -58,16 +58,16 @@ def evaluate(
     everything     measure what takes its time too: clustering, and accuracy on corrupted images
 
     Returns plain values for JSON: {"protocol", "classes", "knn": {"run", "random", "pixels"} in %, "linear": {the
-    same three: {"top1", "top5"} in %}, "retrieval", "clustering", "robustness" (of the same three, each beside its
-    protocol: see `labelled_scores`; the last two None unless `everything`), "factors": {name: {the same three,
-    "kind", "chance", "word"}}, "spectrum", "effective_rank", "participation_ratio", "spectral_decay", "dimensions"
-    (D), "dimensions_99", "images", "std", "mean_cosine", "norm", "norm_std", "uniformity", "alignment", "lidar" (None
-    where 7 x images < D, images being 200 at most), "tolerance" (None without two labelled images of a class),
-    "untrained": {the same shape of the random weights}, "projection": {the same shape and "spectrum" of what the
-    loss compared; None where that is the representation}, "non_finite" (embeddings), "skipped" (images),
-    "translation": None}. The shape of the embeddings is that of the queries. What needs labels is None without two
-    classes of them, factors where the source knows none, both where the queries are the memory itself; everything
-    measured is None where an embedding is not finite.
+    same three: {"top1", "top5"} in %}, "confusion": `confusion` of the run's linear probe, "retrieval", "clustering",
+    "robustness" (of the same three, each beside its protocol: see `labelled_scores`; the last two None unless
+    `everything`), "factors": {name: {the same three, "kind", "chance", "word"}}, "spectrum", "effective_rank",
+    "participation_ratio", "spectral_decay", "dimensions" (D), "dimensions_99", "images", "std", "mean_cosine",
+    "norm", "norm_std", "uniformity", "alignment", "lidar" (None where 7 x images < D, images being 200 at most),
+    "tolerance" (None without two labelled images of a class), "untrained": {the same shape of the random weights},
+    "projection": {the same shape and "spectrum" of what the loss compared; None where that is the representation},
+    "non_finite" (embeddings), "skipped" (images), "translation": None}. The shape of the embeddings is that of the
+    queries. What needs labels is None without two classes of them, factors where the source knows none, both where the
+    queries are the memory itself; everything measured is None where an embedding is not finite.
     Fault: no image can be read.
     """
     tell = progress or (lambda what, share: None)
@@ -123,6 +123,7 @@ def evaluate(
         "classes": train_source.classes,
         "knn": None,
         "linear": None,
+        "confusion": None,
         **dict.fromkeys(FURTHER),
         "factors": None,
         "spectrum": None,
@@ -150,19 +151,24 @@ def evaluate(
         return result
     if len(run) >= 2:
         tell("shape", 0.0)
-        two = two_views(embed, test_source, view, indices=run.index[:PAIRS].numpy(), device=device, threads=threads)
+        pairs = light_views_all(
+            {who: embeds[who] for who in ("run", "random") if who in embeds}, test_source, view, 2,
+            indices=run.index[:PAIRS].numpy(), device=device, threads=threads,
+        )  # fmt: skip
         many = light_views(
             embed, test_source, view, VIEWS, indices=run.index[:MANY].numpy(), device=device, threads=threads
         )
         spectrum = singular_values(run.vectors)
-        result |= _plain(measure(run.vectors, two, spectrum, many))
+        result |= _plain(measure(run.vectors, _two(pairs["run"]), spectrum, many))
         result["spectrum"] = spectrum.tolist()
         if "random" in queries:
-            result["untrained"] = _plain(measure(queries["random"].vectors))
+            result["untrained"] = _plain(measure(queries["random"].vectors, _two(pairs["random"])))
         elif measured is not None:
             result["untrained"] = measured["untrained"]
         if project is not None:
-            result["projection"] = _projection(projected(project, run.vectors, device))
+            result["projection"] = _projection(
+                *(projected(project, h, device) for h in (run.vectors, *_two(pairs["run"])))
+            )
     if labelled:
         tolerant = tolerance(run.vectors, run.labels)
         result["tolerance"] = tolerant if math.isfinite(tolerant) else None
@@ -190,6 +196,9 @@ def _with_controls(
         return scores
     found: dict[str, dict[str, Any] | None] = {}
     for name, own in scores.items():
+        if name == "confusion":  # of the run alone
+            found[name] = own
+            continue
         theirs = measured[name]
         if own is None or name != "robustness":
             found[name] = own and {**theirs, **own}
@@ -198,12 +207,21 @@ def _with_controls(
     return found
 
 
-def _projection(z: torch.Tensor | None) -> dict[str, Any] | None:
-    """The shape and spectrum of what the loss compared, beside which those of the representation can be read."""
+def _two(views: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Embeddings [n, 2, D] of two views as two times [n, D]."""
+    return views[:, 0], views[:, 1]
+
+
+def _projection(z: torch.Tensor | None, x: torch.Tensor | None, y: torch.Tensor | None) -> dict[str, Any] | None:
+    """The shape and spectrum of what the loss compared, beside which those of the representation can be read.
+
+    z  [n, d] of images;  x, y  [m, d] each, of two views of some of them
+    """
     if z is None:
         return None
     spectrum = singular_values(z)
-    return {**_plain(measure(z, spectrum=spectrum)), "spectrum": spectrum.tolist()}
+    pairs = None if x is None or y is None else (x, y)
+    return {**_plain(measure(z, pairs, spectrum)), "spectrum": spectrum.tolist()}
 
 
 def _factors(

@@ -147,12 +147,26 @@ def light_views(
 
     The draws depend on the image alone, so that readings at different times compare. Arguments as for `extract`.
     """
+    return light_views_all({"": embed}, source, view, count, indices=indices, device=device, threads=threads)[""]
+
+
+def light_views_all(
+    embeds: Mapping[str, Embed],
+    source: Source,
+    view: View,
+    count: int,
+    *,
+    indices: np.ndarray,
+    device: torch.device | str = "cpu",
+    threads: int | None = None,
+) -> dict[str, Tensor]:
+    """The same for several embeddings at once: every view is rendered a single time."""
     light = View(size=view.size, scale=(0.4, 1.0), interpolation=view.interpolation, mean=view.mean, std=view.std)
     seen = [
-        extract(embed, source, light, indices=indices, device=device, threads=threads, view_index=i).vectors
+        extract_all(embeds, source, light, indices=indices, device=device, threads=threads, view_index=i)
         for i in range(count)
     ]
-    return torch.stack(seen, dim=1)
+    return {name: torch.stack([one[name].vectors for one in seen], dim=1) for name in embeds}
 
 
 def _batches(

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from unlabel.data.source import Source
 from unlabel.evaluation import clustering, retrieval, robustness
+from unlabel.evaluation.confusion import confusion
 from unlabel.evaluation.features import Embed, Features
 from unlabel.evaluation.knn import knn_accuracy, knn_predict
 from unlabel.evaluation.linear import LinearProbe, fit_probe
@@ -109,7 +110,8 @@ def labelled_scores(
     source   the queries' images
     further  what `declared` said is measured
 
-    Returns {"knn": {name}, "linear": {name: {"top1", "top5"}}, "retrieval": {"protocol", name, "chance": `Ranking`},
+    Returns {"knn": {name}, "linear": {name: {"top1", "top5"}}, "confusion": `confusion` of the run's linear probe,
+    "retrieval": {"protocol", name, "chance": `Ranking`},
     "clustering": {"protocol", name, "chance": {"NMI", "ARI", "accuracy"}}, "robustness": {"protocol", "linear": {name:
     see `robustness`}, "knn"}}, of the last three those in `further`; retrieval is None where no query has a candidate
     of its class.
@@ -117,6 +119,7 @@ def labelled_scores(
     found: dict[str, Any] = {
         "knn": {},
         "linear": {},
+        "confusion": None,
         **{name: {"protocol": dict(how)} for name, how in further.items()},
     }
     readers: dict[str, robustness.Read] = {}
@@ -125,6 +128,9 @@ def labelled_scores(
         probe = fit_probe(one.memory, one.labels, l2=protocol.l2, seed=protocol.seed)
         score = probe.score(one.queries, one.truth)
         found["linear"][who] = {"top1": score.top1, "top5": score.top5}
+        if who == "run":
+            said = probe(one.queries).argmax(dim=1).cpu().numpy()
+            found["confusion"] = confusion(said, one.truth.cpu().numpy(), len(probe.bias))
         m, q = one.centred(one.memory), one.centred(one.queries)
         found["knn"][who] = knn_accuracy(m, one.labels, q, one.truth, k=protocol.k, temperature=protocol.temperature)
         if found["retrieval"] is not None:

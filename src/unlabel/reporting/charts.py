@@ -60,7 +60,7 @@ def axis(title: str, *, log: bool = False, grid: bool = True, span: Sequence[flo
         "type": "log" if log else "linear",
     }
     if log:
-        made |= {"exponentformat": "power", "dtick": 1, "tickfont": {"size": 10}}
+        made |= {"exponentformat": "power", "dtick": 1, "tickfont": {"size": 11}}
     if span is not None:
         made["range"] = list(span)
     return made

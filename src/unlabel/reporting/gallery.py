@@ -1,5 +1,6 @@
-"""What the map and the neighbour gallery are drawn from."""
+"""What the map and the rows of neighbours are drawn from."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,27 +10,43 @@ from unlabel.reporting.embedding_map import Map, others
 from unlabel.reporting.files import Embeddings, Sprite
 from unlabel.reporting.pictures import jpeg_url
 
-_QUERIES, _SHOWN, _ON_MAP = 6, 8, 8
+SHOWN = 8  # neighbours in a row, and of a point on the map
+_QUERIES = 6
 _SEED = 0
 
 
 @dataclass(frozen=True)
 class Item:
-    """One image of the gallery: its picture, name, label in words; distance and agreement where it is a neighbour."""
+    """One image of a row: its picture, name, label in words; cosine and agreement where it is a neighbour."""
 
     url: str
     path: str
     label: str
-    distance: float | None = None
+    cosine: float | None = None
     agrees: bool | None = None
 
 
 @dataclass(frozen=True)
 class Row:
-    """A query and its nearest images."""
+    """A query and its nearest images; note: what is to be said of it, if anything."""
 
     query: Item
     nearest: list[Item]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Near:
+    """The nearest other images of every embedding: index and cosine [n, k], nearest first."""
+
+    index: np.ndarray
+    cosine: np.ndarray
+
+    @classmethod
+    def of(cls, embeddings: Embeddings, k: int = SHOWN) -> "Near":
+        """The k nearest, fewer where there are fewer others."""
+        index, distance = others(embeddings, np.arange(len(embeddings.vectors)), k)
+        return cls(index, 1 - distance)
 
 
 def label_names(labels: np.ndarray, classes: list[str] | None) -> list[str]:
@@ -38,9 +55,54 @@ def label_names(labels: np.ndarray, classes: list[str] | None) -> list[str]:
     return ["" if label < 0 else names[label] if label < len(names) else f"class {label}" for label in labels.tolist()]
 
 
-def gallery(embeddings: Embeddings, sprite: Sprite, names: list[str]) -> list[Row]:
+def pictured(embeddings: Embeddings, sprite: Sprite) -> np.ndarray:
+    """The embeddings whose thumbnail is there, ascending."""
+    return np.flatnonzero(embeddings.tile < sprite.count)
+
+
+def item(
+    embeddings: Embeddings,
+    sprite: Sprite,
+    names: list[str],
+    row: int,
+    query: int | None = None,
+    cosine: float | None = None,
+) -> Item:
+    """One image; as a neighbour of the image `query`, if there is one."""
+    tile = int(embeddings.tile[row])
+    url = jpeg_url(sprite.crop(tile)) if tile < sprite.count else ""
+    known = query is not None and min(embeddings.labels[row], embeddings.labels[query]) >= 0
+    agrees = bool(embeddings.labels[row] == embeddings.labels[query]) if known else None
+    return Item(url, embeddings.paths[row], names[row], cosine, agrees)
+
+
+def rows_of(
+    embeddings: Embeddings,
+    sprite: Sprite,
+    names: list[str],
+    near: Near,
+    queries: Iterable[int],
+    notes: Iterable[str] | None = None,
+) -> list[Row]:
+    """A row for each query; notes: one for each of them."""
+    queries = [int(query) for query in queries]
+    said = list(notes) if notes is not None else [""] * len(queries)
+    return [
+        Row(
+            item(embeddings, sprite, names, query),
+            [
+                item(embeddings, sprite, names, int(j), query, float(cosine))
+                for j, cosine in zip(near.index[query], near.cosine[query], strict=True)
+            ],
+            note,
+        )
+        for query, note in zip(queries, said, strict=True)
+    ]
+
+
+def gallery(embeddings: Embeddings, sprite: Sprite, names: list[str], near: Near) -> list[Row]:
     """A few queries, drawn at random with a fixed seed (one per class as far as they go), with their nearest images."""
-    shown = np.flatnonzero(embeddings.tile < sprite.count)
+    shown = pictured(embeddings, sprite)
     if len(shown) < 2:
         return []
     order = np.random.default_rng(_SEED).permutation(shown)
@@ -48,44 +110,29 @@ def gallery(embeddings: Embeddings, sprite: Sprite, names: list[str]) -> list[Ro
     _, first = np.unique(labels, return_index=True)
     first = np.sort(first[labels[first] >= 0])
     chosen = np.concatenate([order[first], np.setdiff1d(order, order[first])])[:_QUERIES]
-    nearest, distances = others(embeddings, chosen, _SHOWN)
-
-    def item(row: int, query: int | None = None, distance: float | None = None) -> Item:
-        tile = int(embeddings.tile[row])
-        url = jpeg_url(sprite.crop(tile)) if tile < sprite.count else ""
-        known = query is not None and min(embeddings.labels[row], embeddings.labels[query]) >= 0
-        agrees = bool(embeddings.labels[row] == embeddings.labels[query]) if known else None
-        return Item(url, embeddings.paths[row], names[row], distance, agrees)
-
-    return [
-        Row(item(query), [item(int(j), int(query), float(d)) for j, d in zip(nearest[i], distances[i], strict=True)])
-        for i, query in enumerate(chosen)
-    ]
+    return rows_of(embeddings, sprite, names, near, chosen)
 
 
-def agreement(embeddings: Embeddings) -> float | None:
+def agreement(embeddings: Embeddings, near: Near) -> float | None:
     """How many per cent of the eight nearest images share the label, over all labelled images; None without labels."""
-    rows = np.flatnonzero(embeddings.labels >= 0)
-    if len(rows) < 2 or len(rows) < len(embeddings.labels):
+    if len(embeddings.labels) < 2 or (embeddings.labels < 0).any():
         return None
-    nearest, _ = others(embeddings, rows, _SHOWN)
-    return float((embeddings.labels[nearest] == embeddings.labels[rows, None]).mean() * 100)
+    return float((embeddings.labels[near.index] == embeddings.labels[:, None]).mean() * 100)
 
 
-def map_data(found: Map, embeddings: Embeddings, sprite: Sprite | None, names: list[str]) -> dict[str, Any]:
+def map_data(found: Map, embeddings: Embeddings, sprite: Sprite | None, names: list[str], near: Near) -> dict[str, Any]:
     """What the page's script draws the map from.
 
-    x, y, row: per point;  path, label, tile: per embedding;  nearest, distance: per point, its neighbours' embeddings
+    x, y, row: per point;  path, label, tile: per embedding;  nearest, cosine: per point, its neighbours' embeddings
     """
-    nearest, distances = others(embeddings, found.rows, _ON_MAP)
     known = sorted({(label, name) for label, name in zip(embeddings.labels.tolist(), names, strict=True) if label >= 0})
     position = {label: i for i, (label, _) in enumerate(known)}
     return {
         "x": found.points[:, 0].round(4),
         "y": found.points[:, 1].round(4),
         "row": found.rows,
-        "nearest": nearest,
-        "distance": distances.astype(np.float64).round(3),
+        "nearest": near.index[found.rows],
+        "cosine": near.cosine[found.rows].astype(np.float64).round(3),
         "path": embeddings.paths,
         "tile": embeddings.tile,
         "kind": [position.get(label, -1) for label in embeddings.labels.tolist()],

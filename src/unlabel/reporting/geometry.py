@@ -1,13 +1,17 @@
 """The shape of the cloud of embeddings: its spectrum, and alignment against uniformity."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from unlabel.reporting.charts import INK, RUN, SOFT, Chart, axis, layout
-from unlabel.reporting.curves import column, thin
+from unlabel.reporting.charts import INK, RANDOM, RUN, SOFT, Chart, Table, axis, layout
+from unlabel.reporting.curves import thin
 from unlabel.reporting.files import RunFiles
 from unlabel.reporting.words import finite, number
+
+_LISTED = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000)  # ranks in the table behind the spectrum
+_MANY = 400  # readings beyond which the path in the plane is thinned
 
 
 def spectrum(evaluation: dict[str, Any]) -> Chart | None:
@@ -18,8 +22,7 @@ def spectrum(evaluation: dict[str, Any]) -> Chart | None:
     values = _relative(evaluation.get("spectrum"))
     if values is None:
         return None
-    projection = evaluation.get("projection")
-    projection = projection if isinstance(projection, dict) else {}
+    projection = _table(evaluation.get("projection"))
     projected = _relative(projection.get("spectrum"))
     lines = [("singular value", values, RUN)]
     if projected is not None:
@@ -32,7 +35,8 @@ def spectrum(evaluation: dict[str, Any]) -> Chart | None:
     )
     rank = finite(evaluation.get("effective_rank"))
     caption = (
-        "A slowly falling line means many directions carry information; a cliff means the rest of the space is unused."
+        "A slowly falling line means many directions carry information; a cliff means the rest of the space is unused "
+        "(Jing et al. 2022)."
     )
     alt = (
         f"{len(values)} singular values of the embeddings, falling from 1 to {number(float(values[-1]))} of the "
@@ -70,7 +74,14 @@ def spectrum(evaluation: dict[str, Any]) -> Chart | None:
             }
         ]
     legend = [(name, colour, "line") for name, _, colour in lines] if projected is not None else []
-    return Chart("spectrum", "Singular values", caption, alt, data, frame, legend=legend)
+    longest = max(len(line) for _, line, _ in lines)
+    rows = [
+        [f"{rank:,}", *(number(float(line[rank - 1])) if rank <= len(line) else "–" for _, line, _ in lines)]
+        for rank in _LISTED
+        if rank <= longest
+    ]
+    table = Table("Over the largest singular value", ["direction", *(name for name, _, _ in lines)], rows, numeric=True)
+    return Chart("spectrum", "Singular values", caption, alt, data, frame, table=table, legend=legend)
 
 
 def _relative(found: Any) -> np.ndarray | None:
@@ -93,52 +104,133 @@ def _spectrum_line(name: str, values: np.ndarray, colour: str) -> dict[str, Any]
     }
 
 
+@dataclass(frozen=True)
+class _Point:
+    """A place in the plane, and the words it has in the table."""
+
+    words: str
+    alignment: float
+    uniformity: float
+
+
 def geometry(run: RunFiles) -> Chart | None:
-    """The path of training in the plane of uniformity and alignment (Wang & Isola 2020, figure 5)."""
-    lines = [
-        line
-        for line in run.monitors
-        if finite(line.get("alignment")) is not None and finite(line.get("uniformity")) is not None
-    ]
-    if len(lines) < 2:
+    """The plane of alignment and uniformity (Wang & Isola 2020): the path of the readings, the evaluated network and
+    the same network with random weights; None where it would hold a single point."""
+    path = _path(run, "")
+    projected = _path(run, "projection_")
+    evaluation = run.evaluation or {}
+    final = _point("evaluated", evaluation)
+    random = _point("random weights, evaluated", _table(evaluation.get("untrained")))
+    if len(path) + (final is not None) + (random is not None) < 2:
         return None
-    updates, alignment = column(lines, "alignment")
-    _, uniformity = column(lines, "uniformity")
-    if len(lines) > 400:
-        rows = np.linspace(0, len(lines) - 1, 400).round().astype(int)
-        updates, alignment, uniformity = updates[rows], alignment[rows], uniformity[rows]
-    trace = {
+    data, legend = [], []
+    if len(projected) > 1:
+        data.append(_path_line(projected, "embedding in the loss", INK, 1))
+        legend.append(("embedding in the loss", INK, "line"))
+    if path:
+        data.append(_path_line(path, "representation", RUN, 2))
+        legend.insert(0, ("representation, a dot for each reading", RUN, "line"))
+    for point, symbol, colour, mark in ((random, "square-open", RANDOM, "box"), (final, "diamond", RUN, "diamond")):
+        if point is not None:
+            data.append(_mark(point, symbol, colour))
+            legend.append((point.words, colour, mark))
+    frame = layout(axis("alignment (left: views agree)"), axis("uniformity (down: spread out)"))
+    frame["hovermode"] = "closest"
+    data += _rings(path, RUN) + (_rings(projected, INK) if len(projected) > 1 else [])
+    frame["annotations"] = _words(path)
+    points = [*path, *(point for point in (final, random) if point is not None)]
+    rows = [[point.words, number(point.alignment), number(point.uniformity)] for point in points]
+    rows += [[f"{p.words}, in the loss", number(p.alignment), number(p.uniformity)] for p in projected]
+    alt = "; ".join(
+        f"{point.words}: alignment {number(point.alignment)}, uniformity {number(point.uniformity)}"
+        for point in [*path[:1], *path[1:][-1:], *points[len(path) :]]
+    )
+    return Chart(
+        "geometry",
+        "Alignment and uniformity over training",
+        "Down and to the left is better: views of one image agree (alignment) while different images spread over the "
+        "sphere (uniformity). A collapse lies in the upper left, noise in the lower right (Wang and Isola 2020)."
+        + (" The evaluation looks at more images than a reading." if final is not None and path else ""),
+        f"Plane of alignment and uniformity. {alt}.",
+        data,
+        frame,
+        height=340,
+        table=Table("Lower is better in both", ["", "alignment", "uniformity"], rows, numeric=True),
+        legend=legend,
+    )
+
+
+def _path(run: RunFiles, before: str) -> list[_Point]:
+    """The places of the readings, in order; those that have both numbers."""
+    found = []
+    for line in run.monitors:
+        words = "before training" if line["update"] == 0 else f"update {line['update']:,}"
+        named = {name: line.get(f"{before}{name}") for name in ("alignment", "uniformity")}
+        if (point := _point(words, named)) is not None:
+            found.append(point)
+    if len(found) <= _MANY:
+        return found
+    return [found[i] for i in np.linspace(0, len(found) - 1, _MANY).round().astype(int)]
+
+
+def _point(words: str, shape: dict[str, Any]) -> _Point | None:
+    alignment, uniformity = (finite(shape.get(name)) for name in ("alignment", "uniformity"))
+    return None if alignment is None or uniformity is None else _Point(words, alignment, uniformity)
+
+
+def _path_line(path: list[_Point], name: str, colour: str, width: float) -> dict[str, Any]:
+    return {
         "type": "scatter",
         "mode": "lines+markers",
-        "x": uniformity,
-        "y": alignment,
-        "customdata": updates,
-        "line": {"color": RUN, "width": 1.5},
-        "marker": {"size": 6, "color": RUN},
-        "hovertemplate": "update %{customdata:,}<br>uniformity %{x:.3f}<br>alignment %{y:.3f}<extra></extra>",
+        "name": name,
+        "x": [point.alignment for point in path],
+        "y": [point.uniformity for point in path],
+        "customdata": [point.words for point in path],
+        "line": {"color": colour, "width": width},
+        "marker": {"size": 3 + 2 * width, "color": colour},
+        "hovertemplate": f"{name}, %{{customdata}}<br>alignment %{{x:.3f}}<br>uniformity %{{y:.3f}}<extra></extra>",
     }
-    frame = layout(axis("uniformity (lower: more evenly spread)"), axis("alignment (lower: views agree)"))
-    frame["hovermode"] = "closest"
-    frame["annotations"] = [
+
+
+def _mark(point: _Point, symbol: str, colour: str) -> dict[str, Any]:
+    made = _path_line([point], point.words, colour, 1)
+    made["marker"] = {"symbol": symbol, "size": 12, "color": colour, "line": {"width": 2, "color": colour}}
+    return made | {
+        "mode": "markers",
+        "hovertemplate": "%{customdata}<br>alignment %{x:.3f}<br>uniformity %{y:.3f}<extra></extra>",
+    }
+
+
+def _rings(path: list[_Point], colour: str) -> list[dict[str, Any]]:
+    """Around the first and the last place of a path."""
+    made = []
+    for point in path[:1] + path[1:][-1:]:
+        ring = _mark(point, "circle-open", colour)
+        ring["marker"]["size"] = 13
+        del ring["hovertemplate"]
+        made.append(ring | {"hoverinfo": "skip"})
+    return made
+
+
+def _words(path: list[_Point]) -> list[dict[str, Any]]:
+    """A word at the first and at the last place of a path; a single place is the start."""
+    ends = [(path[0], "start", 24), (path[-1], "end", -24)][: len(path)] if path else []
+    return [
         {
-            "x": float(uniformity[i]),
-            "y": float(alignment[i]),
+            "x": point.alignment,
+            "y": point.uniformity,
             "text": text,
             "showarrow": True,
             "arrowhead": 0,
             "arrowcolor": SOFT,
+            "standoff": 7,
             "ax": 0,
             "ay": shift,
             "font": {"color": INK},
         }
-        for i, text, shift in ((0, "start", -26), (-1, "end", -26))
+        for point, text, shift in ends
     ]
-    return Chart(
-        "geometry",
-        "Alignment and uniformity over training",
-        "Down and to the left is better: views of one image lie close together while different images spread out.",
-        f"Alignment goes from {number(float(alignment[0]))} to {number(float(alignment[-1]))}, uniformity from "
-        f"{number(float(uniformity[0]))} to {number(float(uniformity[-1]))}.",
-        [trace],
-        frame,
-    )
+
+
+def _table(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

@@ -19,7 +19,10 @@
   };
   const resolved = (node) => {
     if (typeof node === "string") return colour(node);
-    if (Array.isArray(node)) return typeof node[0] === "number" ? node.slice() : node.map(resolved);
+    // Numbers are copied as they are; what begins with a number and goes on with a word is a step of a colour scale.
+    if (Array.isArray(node)) {
+      return typeof node[0] === "number" && typeof node[1] !== "string" ? node.slice() : node.map(resolved);
+    }
     if (node && typeof node === "object") {
       return Object.fromEntries(Object.entries(node).map(([key, value]) => [key, resolved(value)]));
     }
@@ -152,7 +155,7 @@
     first.classList.add("query");
     strip.append(first);
     map.nearest[point].forEach((other, i) => {
-      const item = thumbnail(other, map.distance[point][i].toFixed(3), label(other) || fileName(other));
+      const item = thumbnail(other, map.cosine[point][i].toFixed(3), label(other) || fileName(other));
       if (map.kind[row] >= 0 && map.kind[other] >= 0 && map.kind[row] !== map.kind[other]) item.classList.add("differs");
       strip.append(item);
     });
@@ -225,7 +228,9 @@
   let opened = [];
   addEventListener("beforeprint", () => {
     root.classList.add("printing");
-    opened = [...document.querySelectorAll("details:not([open])")];
+    // Paper cannot be unfolded, but long tables behind charts would fill it.
+    const short = (element) => !element.classList.contains("numbers") || element.querySelectorAll("tbody tr").length <= 12;
+    opened = [...document.querySelectorAll("details:not([open])")].filter(short);
     opened.forEach((element) => { element.open = true; });
     redraw();
     [...charts, ...(map ? [plot] : [])].forEach(fit);

@@ -16,14 +16,18 @@ from unlabel.engine.folder import RunFolder, write_atomically
 from unlabel.reporting import facts
 from unlabel.reporting.charts import Chart, plain
 from unlabel.reporting.classified import classification
+from unlabel.reporting.confused import confused
 from unlabel.reporting.curves import curves
 from unlabel.reporting.embedding_map import embedding_map
+from unlabel.reporting.extremes import extremes
 from unlabel.reporting.files import RunFiles, read_run
 from unlabel.reporting.further import further
-from unlabel.reporting.gallery import agreement, gallery, label_names, map_data
+from unlabel.reporting.gallery import Near, agreement, gallery, label_names, map_data
 from unlabel.reporting.geometry import geometry, spectrum
+from unlabel.reporting.oddities import oddities
 from unlabel.reporting.pictures import data_url, picture
 from unlabel.reporting.scores import accuracy, factors
+from unlabel.reporting.spectra import spectra
 
 _SKIPPED_SHOWN = 200
 
@@ -44,7 +48,11 @@ def write_report(run: Path) -> Path:
 def _page(run: RunFiles) -> str:
     style, scripts = text_of("page.css"), [get_plotlyjs(), text_of("page.js")]
     content = _content(run)
-    charts = [*content["curves"], *content["factors"], content["accuracy"], content["spectrum"], content["geometry"]]
+    mistakes = content["confused"].matrix if content["confused"] else None
+    charts = [
+        *content["curves"], *content["factors"], content["accuracy"], mistakes, content["spectrum"],
+        *content["spectra"], content["geometry"],
+    ]  # fmt: skip
     return template("page.html.j2").render(
         **content,
         style=Markup(style),
@@ -90,10 +98,12 @@ def _content(run: RunFiles) -> dict[str, Any]:
         "evaluated": run.evaluation is not None,
         "accuracy": accuracy(evaluation),
         "protocol": facts.protocol(evaluation),
+        "confused": confused(evaluation, _classes(run)),
         "further": further(evaluation),
         "curves": curve_charts,
         "factors": factors(evaluation),
         "spectrum": spectrum_chart,
+        "spectra": spectra(run),
         "geometry": geometry_chart,
         "shape_numbers": facts.shape_numbers(evaluation),
         "classification": classification(evaluation),
@@ -112,17 +122,21 @@ def _content(run: RunFiles) -> dict[str, Any]:
         "map_how": "",
         "gallery": [],
         "agreement": None,
+        "extremes": None,
+        "oddities": None,
         "has_embeddings": embeddings is not None and len(embeddings.vectors) > 0,
         "embeds": embeddings is not None or spectrum_chart is not None or not _says_itself(evaluation),
     }
     if embeddings is not None and len(embeddings.vectors) > 1:
         names = label_names(embeddings.labels, _classes(run))
-        found = embedding_map(embeddings)
+        found, near = embedding_map(embeddings), Near.of(embeddings)
         if found is not None:
-            content |= {"map": map_data(found, embeddings, sprite, names), "map_how": found.how}
-        content["agreement"] = agreement(embeddings)
+            content |= {"map": map_data(found, embeddings, sprite, names, near), "map_how": found.how}
+        content["agreement"] = agreement(embeddings, near)
         if sprite is not None:
-            content["gallery"] = gallery(embeddings, sprite, names)
+            content["gallery"] = gallery(embeddings, sprite, names, near)
+            content["extremes"] = extremes(embeddings, sprite, names, near)
+            content["oddities"] = oddities(embeddings, sprite, names, near)
     return content
 
 

@@ -29,7 +29,8 @@ def write_thumbnails(images: Iterable[Tensor], folder: Path, tile: int = 48) -> 
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "thumbnails.jpg"
     # Full colour resolution: with shared chroma the colours of neighbouring tiles would bleed into each other.
-    sprite.save(path, quality=85, subsampling=0, optimize=True)
+    # Not optimised: that needs all of the file in one buffer, whose size Pillow guesses too low for noisy pictures.
+    sprite.save(path, quality=85, subsampling=0)
     facts = {"tile": tile, "columns": columns, "count": len(tiles)}
     (folder / "thumbnails.json").write_text(json.dumps(facts), encoding="utf-8")
     return path
