@@ -10,6 +10,7 @@ from unlabel.diagnostics import (
     dimensions_for,
     directions_above,
     effective_rank,
+    outline,
     participation_of,
     participation_ratio,
     rank_of,
@@ -167,3 +168,19 @@ def test_noise_is_flatter_than_a_narrow_cloud():
     narrow = x * torch.arange(1, 65).pow(-1.0)  # variances k^-2
     assert 0 < spectral_decay(x) < 0.3
     assert spectral_decay(narrow) == pytest.approx(2, abs=0.3)
+
+
+def test_the_short_form_has_evenly_spread_ranks_and_relative_values():
+    found = outline(torch.tensor([8.0, 4.0, 2.0, 1.0, 0.5, 0.0, 0.0, 0.0]), points=4)
+    assert found == {"ranks": [1, 2, 4, 8], "values": [1.0, 0.5, 0.125, 0.0]}
+    found = outline(torch.linspace(2, 1, 1000))
+    assert len(found["ranks"]) <= 32 and found["ranks"][0] == 1 and found["ranks"][-1] == 1000
+    steps = np.diff(np.log(found["ranks"]))[-15:]
+    assert steps.max() / steps.min() < 1.1  # from where rounding counts for little
+    assert found["values"] == sorted(found["values"], reverse=True) and found["values"][-1] == 0.5
+    assert outline(torch.tensor([3.0])) == {"ranks": [1], "values": [1.0]}
+
+
+@pytest.mark.parametrize("values", [[], [0.0, 0.0], [math.nan] * 3])
+def test_nothing_has_no_short_form(values):
+    assert outline(torch.tensor(values)) == {"ranks": [], "values": []}

@@ -61,8 +61,25 @@ def test_a_reading_speaks_of_what_the_loss_compares() -> None:
     reading = monitor.read(toy_method("simclr"))
     assert reading["projection_dimensions"] == 16 and reading["dimensions"] == 128
     assert {f"projection_{name}" for name in ("std", "mean_cosine", "effective_rank", "dimensions_99")} <= set(reading)
+    assert {"alignment", "projection_alignment"} <= set(reading) and reading["projection_alignment"] > 1e-4
+    assert set(monitor.spectra) == {"representation", "projection"}
     alike = monitor.read(toy_method("rotation"))  # whose loss sees the representation through a classifier
     assert not [name for name in alike if name.startswith("projection")]
+
+
+def test_a_reading_keeps_its_spectra_in_short() -> None:
+    images = sources(list(range(30, 60)))
+    method, monitor = toy_method("simclr"), Monitor(images, evaluation(32), "cpu")
+    monitor.read(method)
+    vectors = extract(method.eval().embed, images.queries, monitor.view).vectors
+    expected = diagnostics.singular_values(vectors)
+    found = monitor.spectra["representation"]
+    assert found["ranks"][:3] == [1, 2, 3] and found["ranks"][-1] == 30 and len(found["ranks"]) <= 32
+    for rank, value in zip(found["ranks"], found["values"], strict=True):
+        assert value == pytest.approx(float(expected[rank - 1] / expected[0]), rel=1e-3, abs=1e-6)
+    assert found["values"][0] == 1 and max(monitor.spectra["projection"]["ranks"]) == 16
+    monitor.queries = monitor.queries[:1]  # makes no reading
+    assert monitor.read(method) == monitor.spectra == {}
 
 
 def moved(method: torch.nn.Module, by: float) -> None:

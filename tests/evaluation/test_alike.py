@@ -47,3 +47,12 @@ def test_equal_vectors_have_no_direction_and_nothing_is_nothing() -> None:
     assert alike(torch.ones(5, 3), 0.05) == []
     assert alike(torch.empty(0, 3), 0.05) == []
     assert alike(torch.randn(1, 3), 0.05) == []
+
+
+def test_a_few_of_many_are_centred_as_all_are() -> None:
+    vectors = torch.randn(100, 32, generator=torch.Generator().manual_seed(1)) + 5
+    vectors[60] = vectors[3]
+    assert alike(vectors, 0.01) == [[3, 60]]
+    few = vectors[[3, 4, 60]]
+    assert alike(few, 0.01, vectors.mean(0)) == [[0, 2]]
+    assert alike(few, 0.01) == alike(few, 0.01, few.mean(0))

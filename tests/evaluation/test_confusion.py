@@ -29,7 +29,7 @@ def test_beyond_a_hundred_classes_only_the_worst_pairs_are_kept() -> None:
     truth[:3], said[:3] = 100, 7
     found = confusion(said, truth, 101)
     assert found["counts"] is None and len(found["pairs"]) == 30
-    assert found["pairs"] == most_confused(confusion_matrix(truth, said, labels=range(101)))
+    assert found["pairs"] == most_confused(confusion_matrix(truth, said, labels=range(101)).tolist())
 
 
 def test_a_class_that_the_probe_does_not_know_and_no_mistake() -> None:

@@ -53,6 +53,25 @@ def test_controls_of_an_earlier_evaluation_are_taken_over_where_the_protocol_is_
     assert other["protocol"]["queries"] == 30 and other["knn"]["random"] != 1.5  # measured after all
 
 
+def test_mistakes_of_the_probe_are_counted():
+    found = run()
+    counts = np.array(found["confusion"]["counts"])
+    assert found["confusion"]["images"] == counts.sum() == 45 and counts.shape == (3, 3)
+    assert counts.sum(axis=1).tolist() == np.bincount(Bars(45, seed=1).labels).tolist()
+    assert 100 * np.trace(counts) / 45 == pytest.approx(found["linear"]["run"]["top1"])
+    old = {name: value for name, value in found.items() if name != "confusion"}  # of an older version
+    del old["untrained"]["alignment"]
+    again = run(measured=old)
+    assert again["confusion"] == found["confusion"] and again["knn"] == found["knn"]
+    assert run(test=Bars(20, labelled=False))["confusion"] is None
+
+
+def test_the_control_has_an_alignment_too():
+    found = run(project=lambda h: h[:, :2])
+    assert 0 < found["untrained"]["alignment"] < 4 and found["untrained"]["alignment"] != found["alignment"]
+    assert 0 <= found["projection"]["alignment"] < 4
+
+
 def test_retrieval_is_measured_wherever_there_are_labels():
     found = run()
     assert list(found["retrieval"]) == ["protocol", "run", "chance", "random", "pixels"]

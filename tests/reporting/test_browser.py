@@ -81,7 +81,7 @@ def requested(browser: Any) -> list[str]:
     return [url for url in urls if not url.startswith(("data:", "blob:", "chrome:"))]
 
 
-@pytest.mark.parametrize(("size", "dark"), [(WIDE, False), (PHONE, False), (PHONE, True)])
+@pytest.mark.parametrize(("size", "dark"), [(WIDE, False), (WIDE, True), (PHONE, False), (PHONE, True)])
 def test_every_figure_is_drawn_without_error_request_or_overflow(
     browser: Any, finished: Path, size: tuple[int, int], dark: bool
 ) -> None:
@@ -93,16 +93,17 @@ def test_every_figure_is_drawn_without_error_request_or_overflow(
             const pictures = [...figure.querySelectorAll("img")];
             const plots = [...figure.querySelectorAll(".plot")];
             return {id: figure.id, width: box.width, height: box.height, pictures: pictures.length, plots: plots.length,
+                    tables: figure.querySelectorAll("table").length,
                     loaded: pictures.every((p) => p.complete && p.naturalWidth > 0),
                     drawn: plots.every((p) => p.querySelector("svg.main-svg") && p.clientWidth > 100
                                            && p.querySelector("svg.main-svg").clientWidth <= p.clientWidth)};
         })"""
     )
-    assert len(figures) >= 15
+    assert len(figures) >= 22
     for figure in figures:
         assert figure["width"] > 150, figure
         assert figure["height"] > 100, figure
-        assert figure["plots"] + figure["pictures"] > 0, figure
+        assert figure["plots"] + figure["pictures"] + figure["tables"] > 0, figure
         assert figure["drawn"], figure
         assert figure["loaded"], figure
     assert browser.execute_script(OVERFLOW) == 0
@@ -177,6 +178,30 @@ def test_it_prints(browser: Any, finished: Path) -> None:
     wait(browser, "return !document.documentElement.classList.contains('printing')")
     assert browser.execute_script("return document.querySelectorAll('details[open]').length") == 1  # as before
     assert browser.get_log("browser") == []
+
+
+SCALES = """
+    return document.querySelector("[data-chart=confusion]").data.map((trace) => trace.colorscale[1][1]);
+"""
+CELLS = """
+    return [...document.querySelectorAll("#fig-confusion .heatmaplayer text, #fig-confusion .heatmap-label")].length;
+"""
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_colours_of_charts_are_those_of_the_scheme(browser: Any, finished: Path, dark: bool) -> None:
+    show(browser, finished / "report.html", PHONE, dark=dark)
+    assert browser.execute_script(SCALES) == (["#80a6ff", "#ff8f86"] if dark else ["#2f5fd0", "#b3261e"])
+    assert browser.execute_script(CELLS) > 10  # numbers are written
+    dashes = "return document.querySelector('[data-chart=spectra]').data.map((trace) => trace.line.dash)"
+    assert browser.execute_script(dashes) == ["dash", *["solid"] * 12]
+
+
+def test_a_table_beside_a_chart_fits_on_a_phone(browser: Any, finished: Path) -> None:
+    show(browser, finished / "report.html", PHONE)
+    wide = """return [...document.querySelectorAll("#fig-confused .wide, #fig-accuracy .wide")]
+        .map((box) => box.scrollWidth - box.clientWidth)"""
+    assert browser.execute_script(wide) == [0, 0]
 
 
 def test_nothing_offers_to_upload_a_chart(browser: Any, finished: Path) -> None:

@@ -64,7 +64,9 @@ def test_every_figure_is_there_once(page: Page) -> None:
     figures = {name for name in page.ids if name and name.startswith("fig-")}
     assert figures >= {
         "fig-accuracy", "fig-curves", "fig-curves-loss", "fig-curves-terms", "fig-curves-knn",
-        "fig-curves-effective-rank", "fig-curves-std", "fig-curves-lr", "fig-factors", "fig-spectrum", "fig-geometry", "fig-map", "fig-neighbours",
+        "fig-curves-effective-rank", "fig-curves-std", "fig-curves-lr", "fig-factors", "fig-spectrum", "fig-geometry",
+        "fig-spectra", "fig-spectra-projection", "fig-confusion", "fig-confused", "fig-map", "fig-neighbours",
+        "fig-extremes", "fig-duplicates", "fig-outliers",
         "fig-views", "fig-reconstructions",
     }  # fmt: skip
     assert len(page.ids) == len(set(page.ids))
@@ -128,6 +130,69 @@ def test_accessible_skeleton(page: Page) -> None:
     assert sum(t == "meta" and a.get("name") == "viewport" for t, a in page.tags) == 1
 
 
+def test_what_is_odd_in_the_data_is_named(page: Page) -> None:
+    """The made-up run ends with its first two pictures again, and before them one unlike all others."""
+    start = page.text.index("Found in the data")
+    found = " ".join(page.text[start : page.text.index("What training saw")].split())
+    assert "2 groups among 120 images." in found
+    assert all(f"{name}.png" in found for name in ("00000", "00001", "00118", "00119"))
+    assert "1 among 120 images." in found and "00117.png" in found
+    extremes = page.text[page.text.index("Best and worst neighbours") : start]
+    assert "8 of 8 nearest are of its class" in extremes and "0 of 8 nearest are of its class" in extremes
+
+
+def test_nothing_odd_is_said_and_old_files_have_no_new_figures(tmp_path: Path) -> None:
+    folder = make_run(tmp_path, queries=60, updates=20, odd=False)
+    found = evaluation(np.random.default_rng(0), [], 60)
+    del found["confusion"], found["untrained"]
+    write_json(folder / "evaluation.json", found)
+    lines = metrics(np.random.default_rng(0), 20)
+    for line in lines:
+        line.pop("spectrum", None)
+        line.get("monitor", {}).pop("projection_alignment", None)
+    write_metrics(folder, lines)
+    page = Page(write_report(folder))
+    assert page.text.count("None found among 60 images.") == 2
+    assert not {"fig-spectra", "fig-confusion", "fig-confused"} & set(page.ids)
+    assert {"fig-geometry", "fig-extremes"} <= set(page.ids)
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: str, other: str) -> float:
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_text_is_readable_on_every_ground_in_both_schemes(page: Page) -> None:
+    """WCAG 2.2, AA: 4.5 for text, 3 for what charts are drawn with."""
+    style = page.source[page.source.index("<style>") : page.source.index("</style>")]
+    light, dark = (dict(re.findall(r"--([a-z]+): (#[0-9a-f]{6})", block)) for block in style.split("@media", 2)[:2])
+    assert len(light) == len(dark) >= 11
+    for scheme in (light, dark):
+        for ground in ("paper", "card", "wash"):
+            for text in ("ink", "soft", "run", "good", "open", "bad"):
+                assert contrast(scheme[text], scheme[ground]) >= 4.5, (text, ground)
+        for mark in ("random", "pixels"):
+            assert contrast(scheme[mark], scheme["card"]) >= 3, mark
+        for colour in ("run", "bad"):  # numbers in the cells of the confusion: half a colour at most
+            half = "#" + "".join(
+                f"{(int(scheme[colour][i : i + 2], 16) + int(scheme['card'][i : i + 2], 16)) // 2:02x}"
+                for i in (1, 3, 5)
+            )
+            assert contrast(scheme["ink"], half) >= 4.5, colour
+
+
+def test_the_page_stays_small(page: Page) -> None:
+    from plotly.offline import get_plotlyjs
+
+    assert len(page.source) - len(get_plotlyjs()) < 3_000_000
+
+
 def test_the_same_folder_gives_the_same_page(tmp_path: Path) -> None:
     folder = make_run(tmp_path, queries=30, updates=20)
     first = write_report(folder).read_bytes()
@@ -178,6 +243,7 @@ def test_no_labels(tmp_path: Path) -> None:
     assert page.data["map"]["kinds"] == []
     assert set(page.data["map"]["kind"]) == {-1}
     assert "share the query's label" not in page.text
+    assert "The loneliest images" in page.text and "of its class" not in page.text
 
 
 def test_without_thumbnails_the_map_stays_and_the_gallery_says_why(tmp_path: Path) -> None:
@@ -188,6 +254,7 @@ def test_without_thumbnails_the_map_stays_and_the_gallery_says_why(tmp_path: Pat
     assert "fig-map" in page.ids
     assert "fig-neighbours" not in page.ids
     assert "the thumbnails in artifacts/, and one of these is missing" in page.text
+    assert "Duplicates and outliers were not looked for" in page.text
 
 
 def test_training_that_broke(tmp_path: Path) -> None:

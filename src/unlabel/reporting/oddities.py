@@ -75,7 +75,7 @@ def duplicates(embeddings: Embeddings, sprite: Sprite) -> list[list[int]]:
     """Groups of images that are the same to the eye and to the network, as ascending positions.
 
     To the eye: `near_duplicates` of the thumbnails, but for those of nearly one grey. To the network: within a cosine
-    distance of 0.01 of the first of the group, the mean of all embeddings taken away (`alike`).
+    distance of 0.01 of the first of the group, the mean of all embeddings, each of length one, taken away (`alike`).
     """
     shown = pictured(embeddings, sprite)
     tiles = [sprite.crop(int(embeddings.tile[i])) for i in shown]
@@ -85,7 +85,7 @@ def duplicates(embeddings: Embeddings, sprite: Sprite) -> list[list[int]]:
         return []
     small = np.stack([np.asarray(grey[i].resize((SIDE, SIDE), Image.Resampling.BOX)) for i in textured])
     tones = np.stack([np.asarray(tiles[i].resize((TONES, TONES), Image.Resampling.BOX)) for i in textured])
-    rows, vectors = shown[textured], torch.from_numpy(embeddings.vectors)
+    rows, vectors = shown[textured], torch.from_numpy(unit(embeddings.vectors))
     found = []
     for group in near_duplicates(perceptual_hash(small), small_copy(small, tones)):
         here = rows[group]
