@@ -143,7 +143,7 @@ def test_a_command_that_is_not_there_is_found(line: str) -> None:
 def test_guides_show_commands() -> None:
     """A page without a command that is found would pass the test above by saying nothing."""
     counts = {path.stem: len(list(shown(path))) for path in PAGES}
-    for guide in ("README", "getting-started", "your-images", "evaluate", "resume", "export", "finetune"):
+    for guide in ("README", "getting-started", "report", "your-images", "evaluate", "resume", "export", "finetune"):
         assert counts[guide] > 0, guide
 
 

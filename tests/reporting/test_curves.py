@@ -107,3 +107,12 @@ def test_readings_of_teachers_prototypes_and_neighbours_have_curves(tmp_path: Pa
     found = charts(tmp_path, lines)
     assert list(found) == [f"curves-{name.replace('_', '-')}" for name in names]
     assert found["curves-neighbour-stability"].data[1]["y"] == [0.1, 0.1]  # ten of a hundred others
+
+
+def test_readings_have_a_table_and_thousands_of_updates_have_none(tmp_path: Path) -> None:
+    found = charts(tmp_path, metrics(np.random.default_rng(0), 400, monitors=5))
+    table = found["curves-effective-rank"].table
+    assert table.head == ["epoch", "directions"]
+    assert [row[0] for row in table.rows] == ["0", "2.00", "4.00", "6.00", "8.00"]
+    assert table.rows[0][1] == "12.0"
+    assert found["curves-lr"].table is None

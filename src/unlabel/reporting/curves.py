@@ -6,11 +6,12 @@ from typing import Any
 import numpy as np
 
 from unlabel.diagnostics import chance_stability, healthy_std
-from unlabel.reporting.charts import BAD, RUN, SOFT, Chart, axis, layout
+from unlabel.reporting.charts import BAD, RUN, SOFT, Chart, Table, axis, layout
 from unlabel.reporting.files import RunFiles
 from unlabel.reporting.words import chart_text, finite, number
 
 POINTS = 2_000  # no curve carries more
+_LISTED = 60  # readings beyond which no table says them one by one
 _BINS = 150  # of the averaged curve drawn over a noisy one
 
 
@@ -253,18 +254,16 @@ def _line(
     if floor:
         y_axis["rangemode"] = "tozero"
     frame = layout(axis(clock.title), y_axis)
-    if dotted is not None:
-        level = _dotted(dotted[0], [thin_x[0], thin_x[-1]], dotted[1])
-        return Chart(
-            f"curves-{name.replace('_', '-')}",
-            title,
-            caption,
-            f"{title} over training{_from_to(y)}.",
-            [trace, level],
-            frame,
-        )
+    levels = [] if dotted is None else [_dotted(dotted[0], [thin_x[0], thin_x[-1]], dotted[1])]
+    rows = [[number(float(at)), number(float(value))] for at, value in zip(thin_x, thin_y, strict=True)]
     return Chart(
-        f"curves-{name.replace('_', '-')}", title, caption, f"{title} over training{_from_to(y)}.", [trace], frame
+        f"curves-{name.replace('_', '-')}",
+        title,
+        caption,
+        f"{title} over training{_from_to(y)}.",
+        [trace, *levels],
+        frame,
+        table=Table(title, [clock.title, unit], rows, numeric=True) if len(rows) <= _LISTED else None,
     )
 
 

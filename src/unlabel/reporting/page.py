@@ -25,7 +25,7 @@ from unlabel.reporting.further import further
 from unlabel.reporting.gallery import Near, agreement, gallery, label_names, map_data
 from unlabel.reporting.geometry import geometry, spectrum
 from unlabel.reporting.oddities import oddities
-from unlabel.reporting.pictures import data_url, picture
+from unlabel.reporting.pictures import picture, sheet_url
 from unlabel.reporting.scores import accuracy, factors
 from unlabel.reporting.spectra import spectra
 
@@ -117,7 +117,7 @@ def _content(run: RunFiles) -> dict[str, Any]:
         "skipped": [(line.get("path", "?"), line.get("reason", "?")) for line in run.skipped[:_SKIPPED_SHOWN]],
         "skipped_more": max(0, len(run.skipped) - _SKIPPED_SHOWN),
         "skipped_count": max(len(run.skipped), _count(run.run.get("data"))),
-        "sprite_url": data_url(sprite.encoded, "jpeg") if sprite else None,
+        "sprite_url": sheet_url(sprite.encoded, sprite.image) if sprite else None,
         "map": None,
         "map_how": "",
         "gallery": [],

@@ -11,6 +11,8 @@ from unlabel.reporting.words import title_of
 _LARGEST = 2_400  # pixels in width; a wider grid is shrunk
 _HEAVY = 1_500_000  # bytes of PNG, beyond which a picture is stored as JPEG
 
+_SHEET = 1_200_000  # bytes of the sheet of all thumbnails, beyond which it is stored with less quality
+
 _TITLES = {
     "views": (
         "The views",
@@ -60,6 +62,20 @@ def jpeg_url(image: Image.Image) -> str:
     buffer = BytesIO()
     image.save(buffer, "JPEG", quality=88, subsampling=0)
     return data_url(buffer.getvalue(), "jpeg")
+
+
+def sheet_url(encoded: bytes, image: Image.Image) -> str:
+    """All thumbnails as JPEG data of about a megabyte at most.
+
+    encoded  the sheet as it lies in the run folder, kept as it is where it is small enough;  image  the same, decoded
+    """
+    for quality in (70, 55, 40, 25, 10):
+        if len(encoded) <= _SHEET:
+            break
+        buffer = BytesIO()
+        image.save(buffer, "JPEG", quality=quality)  # tiles are whole blocks of 16 pixels: shared chroma cannot bleed
+        encoded = buffer.getvalue()
+    return data_url(encoded, "jpeg")
 
 
 def picture(stem: str, image: Image.Image) -> Picture:
