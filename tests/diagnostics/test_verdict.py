@@ -71,16 +71,47 @@ def test_a_collapse_says_that_the_loss_agrees(shape):
     assert judged(readings + losses([5.0] * 50), VALUES) == alone
 
 
-def test_a_loss_that_never_left_says_where_it_is():
+def test_a_loss_that_never_left_is_named():
     readings = [reading(100 * i) for i in range(6)]
-    found = judged(readings + losses([6.25] * 100), VALUES)
-    assert found.state == "plateau"
-    assert "from 6.25 to 6.25 (near its value where all embeddings are equal) and" in found.sentence
+    found = judged(readings + losses([math.log(1024)] * 100), {"the teacher's output is uniform": math.log(1024)})
+    assert found.state == "loss-at-collapse"
+    assert found.sentence.startswith("The loss sits at ln 1024: the teacher's output is uniform; ")
+    assert "no labels" in found.sentence
+    with_labels = [reading(100 * i, knn=30.0 + i % 2) for i in range(6)]
+    found = judged(with_labels + losses([6.25] * 100), VALUES)
+    assert found.state == "loss-at-collapse" and "at 6.24: all embeddings" in found.sentence and "kNN" in found.sentence
 
 
-def test_where_the_loss_sits_decides_nothing():
-    readings = [reading(100 * i, knn=knn) for i, knn in enumerate((30.0, 36.0, 41.0))]
-    assert judged(readings + losses([6.24] * 50), VALUES) == judged(readings + losses([6.24] * 50), {})
+def test_a_loss_at_such_a_value_proves_nothing_alone():
+    at_first = [reading(100 * i) for i in range(5)]
+    assert judged(at_first + losses([6.24] * 50), VALUES).state == "too-short"
+    learned = [reading(100 * i, knn=30.0 + 5 * i) for i in range(6)]
+    assert judged(learned + losses([6.24] * 100), VALUES) == judged(learned + losses([6.24] * 100), {})
+    # BYOL's loss comes down to 0 where embeddings are equal, and where its task is solved.
+    solved = [reading(100 * i) for i in range(6)] + losses([1 - 0.02 * i for i in range(50)] + [0.001] * 50)
+    assert judged(solved, {"all embeddings are equal": 0.0}).state == "learning"
+
+
+@pytest.mark.parametrize(
+    ("history", "words"),
+    [
+        ([reading(100 * i, std=0.04 / 10**i) for i in range(4)], "complete collapse: every image has the same embedding"),
+        ([reading(100 * i, dimensions_99=few, width=128) for i, few in enumerate((80, 40, 3))],
+         "dimensional collapse: 3 of 128 dimensions carry 99 %"),
+        (readings([30.0, 50.0, 60.0, 61.0, 60.5, 61.2, 60.9, 61.3]), "plateau: safe to stop: kNN went from"),
+        (losses([5.0, math.nan]) + readings([30.0, 40.0, 50.0]), "diverging: the loss is not a finite number"),
+        (readings([30.0, 36.0, 41.0]), "learning: kNN went from 30.0 % to 41.0 %"),
+    ],
+)  # fmt: skip
+def test_what_people_read(history, words):
+    found = judge(history)
+    assert f"{found.title}: {found.clause}".startswith(words)
+
+
+def test_the_std_of_a_collapse_is_said():
+    found = judge([reading(100 * i, std=std) for i, std in enumerate((0.04, 0.01, 0.001))])
+    assert "every image has the same embedding (std 0.001): 2.3 % of" in found.clause
+    assert "(std 0.00" in judge([reading(100 * i, std=std) for i, std in enumerate((0.04, 0.01, 0.0016))]).sentence
 
 
 # ------------------------------------------------------------------ while training, with labels

@@ -121,7 +121,7 @@ CASES: dict[str, tuple[str, dict[str, object], str, Callable[[Method], None]]] =
     "invaspread": ("invaspread", {"spread_weight": 0.6}, EQUAL, heads("projector")),
     "clip": ("clip", {}, "all images and texts have equal embeddings", heads("projector", "text")),
     "swav": ("swav", {}, "no image prefers a prototype", no_preference),
-    "dino": ("dino", {}, "no image prefers a prototype", no_preference),
+    "dino": ("dino", {}, "the teacher's output is uniform", no_preference),
     "dino, one winner": ("dino", {}, "all images prefer the same prototype", one_winner),
     "cpc": ("cpc", {}, "all patches have equal vectors", patches),
     "cpc_v2": ("cpc_v2", {}, "all patches have equal vectors", patches),

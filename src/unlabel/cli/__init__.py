@@ -67,7 +67,9 @@ class _Pretrain(click.Command):
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="METHOD --data DIR [NAME=VALUE]...")
 def pretrain(words: tuple[str, ...]) -> None:
     """Read the words as options of the run and train."""
-    positional, options, faults = parse(words)
+    from unlabel.engine.run import FLAGS
+
+    positional, options, faults = parse(words, FLAGS)
     if len(positional) > 1:
         faults.append(f"unexpected `{positional[1]}`: options are written --name VALUE or name=VALUE")
     from unlabel import api
@@ -84,7 +86,7 @@ def pretrain(words: tuple[str, ...]) -> None:
         raise Faults(faults)
     result = api.pretrain(name, resume=resume, console=LOG, **options)
     if result.verdict is not None:
-        OUT.print(f"[bold]{result.verdict.state}[/]: {result.verdict.sentence}", highlight=False)
+        OUT.print(f"[bold]{result.verdict.title}[/]: {result.verdict.clause}", highlight=False)
     OUT.print(f"report: {result.report}" if result.report else f"run folder: {result.folder}", highlight=False)
 
 

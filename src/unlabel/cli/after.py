@@ -26,7 +26,7 @@ def evaluate(run: str, data: str | None, everything: bool) -> None:
     for line in tables(result.evaluation or {}):
         OUT.print(line, highlight=False)
     if result.verdict is not None:
-        OUT.print(f"[bold]{result.verdict.state}[/]: {result.verdict.sentence}", highlight=False)
+        OUT.print(f"[bold]{result.verdict.title}[/]: {result.verdict.clause}", highlight=False)
     OUT.print(f"report: {result.report}", highlight=False)
 
 

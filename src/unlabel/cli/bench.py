@@ -24,7 +24,9 @@ def bench(words: tuple[str, ...]) -> None:
     Finished runs are kept: the same command goes on where it was stopped.
     """
     # An entry with options stands in quotes, so it has a space; a bare name=value is an option of every run.
-    entries, options, faults = parse([word for word in words if " " not in word])
+    from unlabel.engine.run import FLAGS
+
+    entries, options, faults = parse([word for word in words if " " not in word], FLAGS)
     if faults:
         raise Fault("; ".join(faults))
     entries += [word for word in words if " " in word]

@@ -87,5 +87,5 @@ def _go(name: str, words: tuple[str, ...]) -> None:
     function: Any = {"finetune": api.finetune, "distil": api.distil}[name]
     result = function(run, resume=resume, console=LOG, **options)
     if result.verdict is not None:
-        OUT.print(f"[bold]{result.verdict.state}[/]: {result.verdict.sentence}", highlight=False)
+        OUT.print(f"[bold]{result.verdict.title}[/]: {result.verdict.clause}", highlight=False)
     OUT.print(f"report: {result.report}" if result.report else f"run folder: {result.folder}", highlight=False)

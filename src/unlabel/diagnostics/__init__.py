@@ -36,13 +36,15 @@ from unlabel.diagnostics.spectrum import (
 )
 from unlabel.diagnostics.spread import feature_norm, feature_std, healthy_std, mean_cosine
 from unlabel.diagnostics.stability import chance_stability, kept_share, nearest, neighbour_stability
+from unlabel.diagnostics.stopping import Stop, stop
 from unlabel.diagnostics.teacher import embedding_divergence, parameter_distance
-from unlabel.diagnostics.verdict import STATES, Verdict, verdict
+from unlabel.diagnostics.verdict import STATES, Verdict, title, verdict
 
 __all__ = [
     "PROJECTION",
     "STATES",
     "Level",
+    "Stop",
     "Verdict",
     "alignment",
     "assignment_entropy",
@@ -75,6 +77,8 @@ __all__ = [
     "singular_values",
     "sits_at",
     "spectral_decay",
+    "stop",
+    "title",
     "tolerance",
     "uniformity",
     "verdict",

@@ -13,6 +13,7 @@ PROJECTION = "projection_"
 # Points by which two networks of random weights differ (standard deviation). Over six seeds of a small ResNet on
 # CIFAR-10, 4,000 images remembered and 2,000 asked, one network has 0.8 by kNN and 1.4 by the linear probe.
 SEEDS = 1.8
+CAME_DOWN = 0.05  # of the value where the loss sits, or of 1 where it is smaller
 
 
 class Evidence:
@@ -96,6 +97,14 @@ class Evidence:
         if not quarter:
             return None
         return median(known[:quarter]), median(known[quarter:-quarter]), median(known[-quarter:])
+
+    @property
+    def came_down(self) -> bool:
+        """Whether the loss was well above where it sits at first: what the solution of BYOL's task looks like too."""
+        quarters = self.loss_quarters
+        if self.level is None or quarters is None:
+            return False
+        return quarters[0] - self.level.value > CAME_DOWN * max(1.0, abs(self.level.value))
 
     # ------------------------------------------------------------ evaluation
 

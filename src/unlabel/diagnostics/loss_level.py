@@ -36,3 +36,9 @@ def sits_at(losses: Sequence[float], values: Mapping[str, float], *, tolerance: 
         return None
     where = min(near, key=apart.__getitem__)
     return Level(values[where], where)
+
+
+def value_in_words(value: float) -> str:
+    """A value of a loss as people know it: "ln 1024" where it is the logarithm of a whole number, else its digits."""
+    whole = round(math.exp(value)) if 0.5 < value < 30 else 0
+    return f"ln {whole}" if whole > 1 and math.isclose(math.log(whole), value, rel_tol=1e-9) else f"{value:.4g}"

@@ -13,6 +13,9 @@ against random weights, for two networks of random weights differ by as much, an
                             untrained network had (some networks see all images from one narrow cone)
     dimensional-collapse    at most 3 % of the min(D, n - 1) possible directions carry 99 % of the variance, and fewer
                             than half as many as in untrained weights (simple images fill few directions of any network)
+    loss-at-collapse        six readings (three of a finished run), and the loss sits at a value that it has where
+                            learning failed (`loss_level`), to which it did not come down from 5 % above, as BYOL's does
+                            where its task is solved; labels do not say that anything was learned
     not-better-than-random  labels: neither kNN nor the linear probe beats random weights by its margin; where that
                             was not compared: six readings, none better than the untrained network by the margin
     learning                labels: the evaluation beats random weights; or, where that was not compared, live kNN
@@ -32,6 +35,7 @@ from statistics import median
 from typing import Any
 
 from unlabel.diagnostics.evidence import Evidence, finite
+from unlabel.diagnostics.loss_level import value_in_words
 from unlabel.diagnostics.spread import healthy_std
 
 STATES = (
@@ -40,10 +44,14 @@ STATES = (
     "collapsed",
     "dimensional-collapse",
     "diverging",
+    "loss-at-collapse",
     "not-better-than-random",
     "not-better-than-identity",
     "too-short",
 )
+"""What a verdict may say, as a name for programs; `Verdict.title` is what people read."""
+
+_TITLES = {"collapsed": "complete collapse", "loss-at-collapse": "loss at collapse"}
 
 COLLAPSED = 0.05  # of the healthy standard deviation
 FEW = 0.03  # of the directions
@@ -61,6 +69,21 @@ class Verdict:
     sentence: str
     advice: str
 
+    @property
+    def title(self) -> str:
+        """The state in words: "complete collapse"."""
+        return title(self.state)
+
+    @property
+    def clause(self) -> str:
+        """The sentence as it stands after the title and a colon: "every image has the same embedding (std 0.001)"."""
+        return self.sentence[:1].lower() + self.sentence[1:]
+
+
+def title(state: str) -> str:
+    """One of STATES in words; of another version's, its name without hyphens."""
+    return _TITLES.get(state, state.replace("-", " "))
+
 
 def verdict(
     history: Sequence[dict[str, Any]],
@@ -76,10 +99,11 @@ def verdict(
               same of what the loss compares as "projection_std"? and so on}}
     final     the numbers of evaluation.json, if it was evaluated
     finished  whether training has come to its end
-    collapse_values  of the method (`Method.collapse_values`): they add to sentences, and decide nothing
+    collapse_values  of the method (`Method.collapse_values`): they add to sentences of collapses, and where a loss
+              sits at one although no collapse was found, that is the verdict
     """
     evidence = Evidence(history, final, finished, collapse_values)
-    rules = (_diverging, _translation, _too_short, _collapsed, _narrow, _useless, _better)
+    rules = (_diverging, _translation, _too_short, _collapsed, _narrow, _stuck, _useless, _better)
     return next((found for rule in rules if (found := rule(evidence)) is not None), None) or _trend(evidence)
 
 
@@ -134,10 +158,12 @@ def _collapsed(e: Evidence) -> Verdict | None:
         if before is not None and share > before / 2:
             continue
         then = "" if before is None else f", {_percent(before)} with untrained weights"
+        std = shape.get("std")
+        shown = f" (std {_small(std)})" if finite(std) else ""
         return Verdict(
             "collapsed",
-            f"Every image has nearly the same embedding{where}: the feature std is {_percent(share)} of its healthy "
-            f"value{then}{_level(e)}.",
+            f"Every image has the same embedding{where}{shown}: {_percent(share)} of the spread of healthy "
+            f"ones{then}{_level(e)}.",
             "Stop, more training will not undo it: lower the learning rate, raise the batch size or use the defaults.",
         )
     return None
@@ -164,13 +190,31 @@ def _narrow(e: Evidence) -> Verdict | None:
         numbers = f"{few:.0f} of {width:,.0f} dimensions carry 99 % of the variance"
         numbers += f" of {images:,.0f} images" if finite(images) and possible < width else ""
         numbers += f", {before:.0f} with untrained weights" if finite(before) else ""
-        begin = "have shrunk to" if finite(before) else "use only"
+        begin = f"{where.strip().capitalize()}, " if where else ""
         return Verdict(
             "dimensional-collapse",
-            f"The embeddings{where} {begin} a few directions: {numbers}{_level(e)}.",
+            f"{begin}{numbers}{_level(e)}.",
             "Try weaker augmentations, a lower learning rate or a projector on top of the backbone.",
         )
     return None
+
+
+def _stuck(e: Evidence) -> Verdict | None:
+    least = LEAST_READINGS if e.finished else ENOUGH_READINGS
+    if e.level is None or e.vindicated or e.came_down or not (e.evaluated or len(e.readings) >= least):
+        return None
+    leads, knn = e.leads("random"), e.knn
+    if leads:
+        beside = f"on {e.queries:,} images with labels it is not better than random weights, {_scores(e, leads)}"
+    elif knn:
+        beside = f"kNN went from {knn[0]:.1f} % to {knn[-1]:.1f} % in {len(knn)} readings"
+    else:
+        beside = f"the embeddings have {_shape(e)}, and {_UNMEASURED}"
+    return Verdict(
+        "loss-at-collapse",
+        f"The loss sits at {value_in_words(e.level.value)}: {e.level.where}; {beside}.",
+        "Change the learning rate or the temperature by a factor of three, or go back to the method's defaults.",
+    )
 
 
 def _useless(e: Evidence) -> Verdict | None:
@@ -238,14 +282,13 @@ def _labelled_trend(e: Evidence) -> Verdict:
         sentence = f"{rise}, which the noise of {margin:.1f} points could explain."
         return Verdict("too-short", sentence, "Train longer." if e.finished else "Wait for more readings.")
     if max(knn) - knn[-1] > margin:
-        sentence = (
-            f"kNN has fallen to {knn[-1]:.1f} % from {max(knn):.1f} % at update {e.updates[knn.index(max(knn))]:,}."
-        )
+        best = f"{max(knn):.1f} % at update {e.updates[knn.index(max(knn))]:,}"
+        sentence = f"Safe to stop: kNN has fallen to {knn[-1]:.1f} % from {best}."
         return Verdict("plateau", sentence, "Lower the learning rate, or plan fewer epochs so that it decays sooner.")
     gain = f"{e.late_gain:+.1f} points in the second half"
     if e.late_gain > margin / 2:
         return Verdict("learning", f"{rise}, {gain}.", go_on)
-    sentence = f"{rise}, but has stopped rising: {gain}, where noise is {margin:.1f}."
+    sentence = f"Safe to stop: {rise}, but has stopped rising: {gain}, where noise is {margin:.1f}."
     return Verdict("plateau", sentence, "Stop here, or change something other than the length of training.")
 
 
@@ -273,7 +316,7 @@ def _unlabelled_trend(e: Evidence) -> Verdict:
     if len(e.readings) < ENOUGH_READINGS:
         return Verdict("too-short", sentence, "Train longer." if e.finished else "Wait for more readings.")
     advice = "Neither loss nor effective rank improves any more: stop here, or change the learning rate."
-    return Verdict("plateau", sentence, advice)
+    return Verdict("plateau", f"Safe to stop: {sentence[0].lower()}{sentence[1:]}", advice)
 
 
 def _scores(e: Evidence, names: Sequence[str] | dict[str, float]) -> str:
@@ -299,7 +342,13 @@ def _shape(e: Evidence) -> str:
 
 def _level(e: Evidence) -> str:
     """That the loss agrees, where it does."""
-    return "" if e.level is None else f"; the loss sits at {e.level.value:.4g}, its value where {e.level.where}"
+    if e.level is None:
+        return ""
+    return f"; the loss sits at {value_in_words(e.level.value)}, its value where {e.level.where}"
+
+
+def _small(std: float) -> str:
+    return f"{std:.3f}" if std >= 0.0005 else f"{std:.1g}"
 
 
 def _number(value: int | float) -> str:

@@ -1,10 +1,12 @@
 """What happens beside the steps of training: the journal, readings, checkpoints, a clean stop."""
 
 import json
+import math
 import signal
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
@@ -13,7 +15,7 @@ import pytorch_lightning as pl
 import torch
 
 from unlabel.data.loader import ViewLoader
-from unlabel.diagnostics import verdict
+from unlabel.diagnostics import Stop, stop, title, verdict
 from unlabel.engine import checkpoint
 from unlabel.engine.folder import RunFolder, plain
 from unlabel.engine.job import Job
@@ -21,7 +23,7 @@ from unlabel.engine.monitor import Monitor
 from unlabel.engine.progress import ProgressDisplay
 from unlabel.engine.run import seconds
 from unlabel.errors import Interrupted
-from unlabel.methods import Method
+from unlabel.methods import Diverged, Method
 from unlabel.views import Batch
 
 MOST_LINES = 2_000
@@ -80,9 +82,10 @@ class Journal:
 
 
 class Beside(pl.Callback):
-    """Everything beside the steps, in a fixed order: journal, reading, checkpoint, stop.
+    """Everything beside the steps, in a fixed order: journal, reading, decision, checkpoint, stop.
 
-    The order matters for resuming: a checkpoint knows the length of the journal that belongs to it.
+    The order matters for resuming: a checkpoint knows the length of the journal that belongs to it, and the decision to
+    end early that follows from it.
     """
 
     def __init__(self, job: Job, folder: RunFolder, monitor: Monitor, display: ProgressDisplay, signals: Signals,
@@ -100,16 +103,22 @@ class Beside(pl.Callback):
         self.past = resumed.seconds if resumed else 0.0
         self.aside = 0.0  # seconds spent on readings and checkpoints, which are not training
         self.journal = Journal(folder.metrics, resumed.lines if resumed else 0)
-        self.readings = [line for line in folder.readings() if "monitor" in line]
+        self.history = [line for line in folder.readings() if "monitor" in line or "loss" in line]
+        self.stop = Stop(**resumed.stop) if resumed and resumed.stop else None
         self.save_seconds = seconds(job.run.save_every)
         self.every = max(1, job.updates // MOST_LINES)
         count = job.run.monitors
         self.moments = {round(job.updates * i / count) for i in range(count + 1)} if count else set()
+        if count and self.stop is not None:
+            self.moments.add(self.stop.end)
 
     # ------------------------------------------------------------ Lightning's hooks
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Put back what the checkpoint holds; torch's generators last, so that nothing draws from them after."""
+        method = _method(pl_module)
+        self.collapse_values = method.collapse_values(self.job.plan.batch_size)
+        method.cool_down = None if self.stop is None else (self.stop.decided, self.stop.end)
         self.begun = self.saved = self.window = time.monotonic()
         self.window_updates = self.seen
         if self.resumed is not None:
@@ -118,8 +127,8 @@ class Beside(pl.Callback):
             checkpoint.restore_rng(self.resumed.rng)
         else:
             if 0 in self.moments:
-                self._read(_method(pl_module))
-            self._save(trainer, _method(pl_module))
+                self._read(method)
+            self._save(trainer, method)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
@@ -129,22 +138,41 @@ class Beside(pl.Callback):
         if method.updates == self.seen:
             return  # accumulating
         self.seen = method.updates
-        if self.seen % self.every == 0 or self.seen == self.job.updates:
+        if self.seen % self.every == 0 or self.seen == self.end:
             self._write(trainer, method)
         aside = time.monotonic()
         if self.seen in self.moments:
             self._read(method)
-        last = self.seen == self.job.updates
+            if self.job.run.stop_when_done and self.stop is None:
+                self._decide(method)
+        last = self.seen == self.end
         if last or self.signals.asked or time.monotonic() - self.saved > self.save_seconds:
             self._save(trainer, method)
         self.aside += time.monotonic() - aside
         if self.signals.asked and not last:
             raise Interrupted(
-                f"stopped after update {self.seen} of {self.job.updates}; everything is saved: "
+                f"stopped after update {self.seen} of {self.end}; everything is saved: "
                 f"go on with `unlabel {self.job.command} --resume {self.folder.path}`"
             )
+        if last:
+            trainer.should_stop = True  # the plan may go on
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """A loss that is not finite ends a run that may end early: what its weights are worth is evaluated."""
+        if not isinstance(exception, Diverged) or not self.job.run.stop_when_done:
+            return
+        method = _method(pl_module)
+        self._note(update=self.seen + 1, loss=math.nan, terms=exception.terms)
+        found = verdict(self.history, final=None, finished=False)
+        self._end(method, Stop(found.state, self.seen, self.seen, found.sentence, found.advice))
+        self._save(trainer, method)
 
     # ------------------------------------------------------------ what they do
+
+    @property
+    def end(self) -> int:
+        """After which update training ends."""
+        return self.job.updates if self.stop is None else self.stop.end
 
     @property
     def trained(self) -> float:
@@ -157,27 +185,49 @@ class Beside(pl.Callback):
         images = self.job.plan.batch_size * self.job.run.accumulate
         speed = self.seen * images / max(self.trained, 1e-9)
         loss = sum(terms.values())
-        self.journal.write(
-            update=self.seen, epoch=self.seen / self.job.updates_per_epoch, seconds=round(self.trained, 3),
-            loss=loss, terms=terms, lr=rate, images_per_second=round(speed, 1),
-        )  # fmt: skip
+        self._note(loss=loss, terms=terms, lr=rate, images_per_second=round(speed, 1))
         if trainer.logger is not None:
             trainer.logger.log_metrics({"loss": loss, "lr": rate, "images_per_second": speed, **terms}, step=self.seen)
         self.display.show(self.seen, loss=f"{loss:.3f}", **{"img/s": f"{speed:.0f}"})
+
+    def _note(self, **facts: Any) -> None:
+        """A line of the journal, of this moment."""
+        update = facts.pop("update", self.seen)
+        line = {"update": update, "epoch": update / self.job.updates_per_epoch, "seconds": round(self.trained, 3)}
+        self.journal.write(**line, **facts)
+        if "loss" in facts or "monitor" in facts:
+            self.history.append(line | facts)
+
+    def _decide(self, method: Method) -> None:
+        """Whether training ends early, by the reading that was just taken."""
+        found = stop(
+            self.history, updates=self.job.updates, warmup=self.job.plan.warmup, collapse_values=self.collapse_values
+        )
+        if found is not None:
+            self._end(method, found)
+
+    def _end(self, method: Method, found: Stop) -> None:
+        """Training ends early: everybody is told."""
+        self.stop = found
+        self.moments.add(found.end)
+        method.cool_down = (found.decided, found.end)
+        facts = {**asdict(found), "planned": self.job.updates, "updates": found.end}
+        self._note(stop=facts)
+        self.folder.update(stopped=facts)
+        then = f"the learning rate falls to 0 until update {found.end}" if found.end > found.decided else "it ends here"
+        words = f"{title(found.state)} at update {found.decided} of {self.job.updates}: {found.sentence} So {then}."
+        self.display.shorten(found.end, words[0].upper() + words[1:])
 
     def _read(self, method: Method) -> None:
         reading = self.monitor.read(method)
         if not reading:
             return
-        line = {"update": self.seen, "epoch": self.seen / self.job.updates_per_epoch,
-                "seconds": round(self.trained, 3), "monitor": reading, "spectrum": self.monitor.spectra}  # fmt: skip
-        self.journal.write(**line)
-        self.readings.append(line)
+        self._note(monitor=reading, spectrum=self.monitor.spectra)
         if method._trainer is not None and method.trainer.logger is not None:
             method.trainer.logger.log_metrics({f"monitor/{k}": v for k, v in reading.items()}, step=self.seen)
         facts = {"kNN": f"{reading['knn']:.1f}%"} if "knn" in reading else {}
-        judged = verdict(self.readings, final=None, finished=False)
-        self.display.show(self.seen, **facts, rank=f"{reading['effective_rank']:.0f}", verdict=judged.state)
+        judged = verdict(self.history, final=None, finished=False, collapse_values=self.collapse_values)
+        self.display.show(self.seen, **facts, rank=f"{reading['effective_rank']:.0f}", verdict=judged.title)
 
     def _save(self, trainer: pl.Trainer, method: Method) -> None:
         if trainer.is_global_zero:
@@ -189,6 +239,7 @@ class Beside(pl.Callback):
                 seconds=self.trained,
                 regions=None if self.batches.regions is None else torch.from_numpy(self.batches.regions),
                 neighbours=self.monitor.neighbours,
+                stop=None if self.stop is None else asdict(self.stop),
             )
         self.saved = time.monotonic()
 

@@ -22,7 +22,8 @@ class Checkpoint:
 
     method: weights, buffers and clock; optimisers: their states in order of play; rng: torch's generators;
     lines: bytes of metrics.jsonl written so far; seconds: of training so far; regions: [n, 4] of interest in the images
-    of training, where crops are led by them and they have been looked for; neighbours: `Monitor.neighbours`.
+    of training, where crops are led by them and they have been looked for; neighbours: `Monitor.neighbours`;
+    stop: the decision to end training early, as plain values, once it is made.
     """
 
     method: dict[str, Any]
@@ -32,6 +33,7 @@ class Checkpoint:
     seconds: float
     regions: Tensor | None = None
     neighbours: tuple[int, Tensor] | None = None
+    stop: dict[str, Any] | None = None
 
     @property
     def updates(self) -> int:
@@ -63,6 +65,7 @@ def save(
     seconds: float,
     regions: Tensor | None = None,
     neighbours: tuple[int, Tensor] | None = None,
+    stop: dict[str, Any] | None = None,
 ) -> None:
     """Write the state of training, atomically: a crash while writing leaves the old checkpoint."""
     buffer = io.BytesIO()
@@ -75,6 +78,7 @@ def save(
         "seconds": seconds,
         "regions": regions,
         "neighbours": neighbours,
+        "stop": stop,
     }
     torch.save(content, buffer)
     write_atomically(path, buffer.getvalue())

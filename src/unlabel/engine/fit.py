@@ -125,7 +125,8 @@ def fit(
 
     build: makes the method as it is before the first update.
 
-    Raises Fault with a sentence for the user when the loss diverges; Interrupted after Ctrl-C, with all saved.
+    Raises Fault with a sentence for the user when the loss diverges and the run may not end early; Interrupted after
+    Ctrl-C, with all saved.
     """
     prepare_renderer(lambda text: console.print(text, highlight=False))
     method = prepare(job, build)
@@ -145,7 +146,7 @@ def fit(
         method.load_state_dict(stored.method)
         monitor.neighbours = stored.neighbours
     done = method.updates
-    if done >= job.updates:
+    if done >= (stored.stop["end"] if stored and stored.stop else job.updates):
         return job
     logger = TensorBoardLogger(folder.path, name=None, version="events", purge_step=done or None)
     display = ProgressDisplay(console, job.updates, done)
@@ -158,15 +159,16 @@ def fit(
         try:
             trainer(job, method, [waiting, crops, beside], logger).fit(method, batches)
         except Diverged as problem:
-            raise Fault(
-                f"training stopped: {problem}; the last good checkpoint is {folder.checkpoint}; "
-                "try a lower lr, a longer warmup or clip=1"
-            ) from problem
+            if beside.stop is None:
+                raise Fault(
+                    f"training stopped: {problem}; the last good checkpoint is {folder.checkpoint}; "
+                    "try a lower lr, a longer warmup or clip=1"
+                ) from problem
         finally:
             batches.close()
             display.close()
             beside.journal.close()
-    images = job.updates * job.plan.batch_size * job.run.accumulate
+    images = method.updates * job.plan.batch_size * job.run.accumulate
     cost = {
         "seconds": beside.trained, "aside": beside.aside, "images_per_second": images / beside.trained,
         "peak_memory_mb": peak_memory_mb(),  # of the process up to now: an evaluation may take more

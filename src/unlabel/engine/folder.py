@@ -3,7 +3,7 @@
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +132,12 @@ class RunFolder:
             for line in lines:
                 if line.endswith("\n"):
                     yield json.loads(line)
+
+
+def trained_updates(run: Mapping[str, Any]) -> Any:
+    """The updates that a run of this run.json has in all: those it was planned for, or fewer where it ended early."""
+    stopped = run.get("stopped")
+    return stopped.get("updates") if isinstance(stopped, dict) else run.get("updates")
 
 
 def read_json(path: Path, otherwise: str) -> Any:

@@ -141,6 +141,11 @@ def _together(run: Mapping[str, Any], method: type[methods.Method] | None) -> li
             faults.append(str(fault))
     if method is None:
         return faults
+    if run.get("stop_when_done"):
+        if method.family in ("translation", "labelled"):
+            faults.append(f"{method.title} is not judged by embeddings: leave out the option `stop_when_done`")
+        if run.get("monitors") == 0:
+            faults.append("`stop_when_done` decides by readings: leave out `monitors=0`, or raise it")
     if needs_backbone(method):
         if run.get("backbone", "auto") != "auto":
             try:

@@ -54,6 +54,13 @@ class ProgressDisplay:
             self.last_line = time.monotonic()
             self.console.print(f"update {update}/{self.total} · {words}", highlight=False, soft_wrap=True)
 
+    def shorten(self, total: int, words: str) -> None:
+        """Training now ends after `total` updates; say why, in a line that stays."""
+        self.total = total
+        if self.live is not None:
+            self.bar.update(self.task, total=total)
+        self.console.print(words, highlight=False, soft_wrap=True, markup=False)
+
     def close(self) -> None:
         """Leave the terminal as it was."""
         if self.live is not None:

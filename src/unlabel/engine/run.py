@@ -120,6 +120,9 @@ class Run:
         _at_least(0),
     )  # fmt: skip
     monitors: int = option(12, "how often during training kNN and rank are measured; 0: never", _at_least(0))
+    stop_when_done: bool = option(
+        False, "end training early: after a cool-down at a plateau, at once where it collapsed or diverges"
+    )
     save_every: str = option("30s", "time between checkpoints", _duration)
     evaluate: bool = option(True, "evaluate and write the report after training")
 
@@ -146,6 +149,8 @@ PLAN: dict[str, str] = {
 KINDS: dict[str, Any] = typing.get_type_hints(Run) | {
     name: kind for name, kind in typing.get_type_hints(Plan).items() if name in PLAN
 }
+FLAGS = frozenset(name for name, kind in KINDS.items() if kind is bool)
+"""Options that may stand alone on the command line, which says yes."""
 CHECKS: dict[str, Callable[[Any], str | None] | None] = {f.name: f.metadata["check"] for f in fields(Run)}
 HELP: dict[str, str] = {f.name: f.metadata["help"] for f in fields(Run)} | PLAN
 

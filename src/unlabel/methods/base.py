@@ -130,6 +130,7 @@ class Method(pl.LightningModule, ABC):
         self.total_updates = 1
         self.total_epochs = 1.0
         self.terms: dict[str, Tensor] = {}
+        self.cool_down: tuple[int, int] | None = None
 
     # ---------------------------------------------------------------- the six verbs
 
@@ -247,6 +248,8 @@ class Method(pl.LightningModule, ABC):
         now = curves.middle(self.updates, self.total_updates)
         peak = self.plan.peak(self.plan.batch_size)
         rate = self.plan.rate(now, self.plan.batch_size)
+        if self.cool_down is not None:  # training was shortened: everything but the rate goes on as it was planned
+            rate *= curves.cool_down(self.updates, *self.cool_down)
         decay = self.plan.decay(now)
         for optimiser in optimisers:
             for group in optimiser.param_groups:

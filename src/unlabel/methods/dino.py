@@ -152,7 +152,7 @@ class DINO(Method):
     def collapse_values(self, batch_size: int) -> dict[str, float]:
         """The two of figure 7: without sharpening and without centring."""
         return {
-            "no image prefers a prototype": math.log(len(self.head.prototypes)),
+            "the teacher's output is uniform": math.log(len(self.head.prototypes)),
             "all images prefer the same prototype": 0.0,
         }
 

@@ -43,5 +43,13 @@ def warm_up(progress: float, fraction: float) -> float:
     return 1.0 if progress >= fraction else _within(progress) / fraction
 
 
+def cool_down(update: int, begin: int, end: int) -> float:
+    """The factor of a linear cool-down over the updates begin .. end - 1: 1 before them, 0 from `end` on.
+
+    Within them it is read at the middle of the update, as every rate is.
+    """
+    return 1.0 if update < begin else max(0.0, (end - update - 0.5) / (end - begin)) if update < end else 0.0
+
+
 def _within(progress: float) -> float:
     return min(max(progress, 0.0), 1.0)

@@ -6,7 +6,9 @@ from math import sqrt
 from typing import Any
 
 from unlabel import methods
+from unlabel.diagnostics import title
 from unlabel.diagnostics import verdict as judge
+from unlabel.engine.folder import trained_updates
 from unlabel.engine.kinds import TAUGHT, kind_of
 from unlabel.reporting.charts import CONTROLS, Table
 from unlabel.reporting.classified import ROLES, WHO, top1
@@ -21,6 +23,7 @@ _TONES = {
     "collapsed": "bad",
     "dimensional-collapse": "bad",
     "diverging": "bad",
+    "loss-at-collapse": "bad",
     "not-better-than-random": "bad",
     "not-better-than-identity": "bad",
 }  # of the states in `unlabel.diagnostics.STATES`
@@ -64,7 +67,7 @@ def heading(run: RunFiles) -> tuple[str, list[str]]:
     spec = data.get("spec", options.get("data"))
     title = f"{name} on {short_name(str(spec))}" if spec else name
     epochs = plan.get("epochs", options.get("epochs"))
-    updates, per_epoch = finite(run.run.get("updates")), finite(run.run.get("updates_per_epoch"))
+    updates, per_epoch = finite(trained_updates(run.run)), finite(run.run.get("updates_per_epoch"))
     if updates and per_epoch:
         epochs = round(updates / per_epoch, 1)
         epochs = int(epochs) if epochs == int(epochs) else epochs
@@ -85,18 +88,30 @@ def verdict(run: RunFiles) -> Verdict:
     """The verdict of the evaluation; without one, what the course of training says."""
     found = _dict((run.evaluation or {}).get("verdict"))
     if not found.get("state"):
+        values = run.run.get("collapse_values")
         found = asdict(
-            judge([*run.updates, *run.monitors], final=run.evaluation, finished=bool(run.run.get("finished")))
+            judge(
+                [*run.updates, *run.monitors],
+                final=run.evaluation,
+                finished=bool(run.run.get("finished")),
+                collapse_values=values if isinstance(values, dict) else None,
+            )
         )
     state = str(found["state"])
     sentence, advice = (str(found.get(name) or "") for name in ("sentence", "advice"))
-    return Verdict(state.replace("-", " "), sentence, advice, _TONES.get(state, "open"))
+    return Verdict(title(state), sentence, advice, _TONES.get(state, "open"))
 
 
 def status(run: RunFiles) -> list[str]:
-    """What is still to be done with this run, one sentence each."""
+    """That it ended early, and what is still to be done with this run, one sentence each."""
+    stopped = _dict(run.run.get("stopped"))
     said = []
-    total, seen = run.run.get("updates"), run.updates[-1]["update"] if run.updates else 0
+    if stopped:
+        said.append(
+            f"Training ended after {stopped.get('updates'):,} of {stopped.get('planned'):,} updates, as "
+            f"`stop_when_done` decided after update {stopped.get('decided'):,}. {stopped.get('sentence')}"
+        )
+    total, seen = trained_updates(run.run), run.updates[-1]["update"] if run.updates else 0
     if run.run.get("finished") is False:
         done = (
             f"{seen:,} of {total:,} updates are"

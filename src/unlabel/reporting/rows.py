@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from unlabel.engine.folder import RunFolder, read_json
+from unlabel.engine.folder import RunFolder, read_json, trained_updates
 from unlabel.engine.keep import spec_of
 from unlabel.errors import Fault
 from unlabel.reporting.words import finite, spread
@@ -126,7 +126,7 @@ def cost_of(run: Mapping[str, Any]) -> dict[str, Any]:
     """What run.json says of the cost, with minutes, updates and epochs."""
     cost = dict(run.get("cost") or {})
     cost["minutes"] = None if finite(cost.get("seconds")) is None else cost["seconds"] / 60
-    updates, per_epoch = finite(run.get("updates")), finite(run.get("updates_per_epoch"))
+    updates, per_epoch = finite(trained_updates(run)), finite(run.get("updates_per_epoch"))
     cost["updates"] = updates
     cost["epochs"] = updates / per_epoch if updates is not None and per_epoch else None
     return cost
