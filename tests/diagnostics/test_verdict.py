@@ -139,7 +139,7 @@ def test_knn_that_never_beat_the_untrained_network():
 
 def test_more_images_behind_a_reading_mean_less_noise():
     few, many = (
-        [reading(i, knn=knn, images=images) for i, knn in enumerate((50.0, 51.0, 52.0))] for images in (500, 5000)
+        [reading(100 * i, knn=knn, images=images) for i, knn in enumerate((50.0, 51.0, 52.0))] for images in (500, 5000)
     )
     assert judge(few).state == "too-short" and judge(many).state == "learning"
 
@@ -382,3 +382,29 @@ def test_an_evaluation_has_it_as_an_entry():
     assert judge([begun], evaluation(projection=collapsed), True).state == "collapsed"
     for projection in (healthy, None):
         assert judge([begun], evaluation(projection=projection), True).state == "too-short"
+
+
+def test_a_healthy_system_may_be_narrow_behind_its_projector():
+    """As measured: DINO's bottleneck is a narrow cone, Barlow Twins' embeddings fill a few of 512 directions."""
+
+    def history(rank, **shape):
+        shapes = [{"dimensions": 512, "dimensions_99": 71, "images": 500, "std": 0.011}, shape, shape]
+        return [with_projection(reading(100 * i, rank=rank if i else 45.0), **of) for i, of in enumerate(shapes)]
+
+    few, cone = {"dimensions": 512, "dimensions_99": 8, "images": 500, "std": 0.03}, {"dimensions": 128, "std": 0.004}
+    line = {**few, "dimensions_99": 2}
+    assert judge(history(56.0, **few)).state != "dimensional-collapse"
+    assert judge(history(67.0, **line)).state != "dimensional-collapse"
+    assert judge(history(46.0, **line)).state == "dimensional-collapse"
+    assert judge(history(46.0, **cone)).state != "collapsed"
+    sits = losses([1.0] * 10 + [0.001] * 30)
+    assert judged(history(46.0, **cone) + sits, {"all embeddings are equal": 0.0}).state == "collapsed"
+    assert judge(history(46.0, **{**cone, "std": 0.002})).state == "collapsed"
+
+
+def test_a_handful_of_updates_is_too_short_for_a_trend():
+    history = [reading(i, knn=30.0) for i in range(8)]
+    assert "7 updates" in judge(history).sentence and judge(history).state == "too-short"
+    assert judge(history, evaluation((31.0, 30.0, 36.0), (40.5, 40.0, 41.0)), True).state == "too-short"
+    assert judge(history, evaluation((62.0, 30.0, 36.0), (70.0, 40.0, 41.0)), True).state == "learning"
+    assert judge([reading(i, std=0.04 / 10**i) for i in range(4)]).state == "collapsed"

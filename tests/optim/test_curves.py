@@ -36,3 +36,10 @@ def test_cosine_is_the_teachers_ramp(t: float) -> None:
 def test_warm_up() -> None:
     assert [curves.warm_up(p, 0.2) for p in (0.0, 0.1, 0.2, 0.9)] == [0.0, 0.5, 1.0, 1.0]
     assert curves.warm_up(0.0, 0.0) == 1.0
+
+
+def test_a_cool_down_goes_from_1_to_0_at_the_middles_of_its_updates() -> None:
+    assert [curves.cool_down(update, 10, 14) for update in (0, 9, 10, 11, 12, 13, 14, 20)] == [
+        1.0, 1.0, 0.875, 0.625, 0.375, 0.125, 0.0, 0.0,
+    ]  # fmt: skip
+    assert curves.cool_down(9, 9, 9) == 0.0 and curves.cool_down(8, 9, 9) == 1.0

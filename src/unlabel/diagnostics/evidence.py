@@ -13,12 +13,14 @@ PROJECTION = "projection_"
 # Points by which two networks of random weights differ (standard deviation). Over six seeds of a small ResNet on
 # CIFAR-10, 4,000 images remembered and 2,000 asked, one network has 0.8 by kNN and 1.4 by the linear probe.
 SEEDS = 1.8
+WIDER = 1.25
 CAME_DOWN = 0.05  # of the value where the loss sits, or of 1 where it is smaller
 
 
 class Evidence:
     """What was measured in a run.
 
+    last       the last update there is a line of; None: there are no lines
     losses     the logged losses, in order, finite or not
     level      where the loss sits, if that is a value it has where learning failed
     updates    when each reading was taken
@@ -38,6 +40,8 @@ class Evidence:
     ) -> None:
         self.final = final or {}
         self.finished = finished
+        known = [int(line["update"]) for line in history if "update" in line]
+        self.last = max(known, default=None)
         self.losses = [line["loss"] for line in history if "loss" in line]
         self.level = sits_at([float(loss) for loss in self.losses if finite(loss)], collapse_values or {})
         readings = [line for line in history if "monitor" in line]
@@ -65,6 +69,12 @@ class Evidence:
     def clouds(self) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
         """What may have collapsed, with words for where it is: its shape, and the same with untrained weights."""
         return [("", self.latest, self.untrained), (" in the loss", self.projection, _projection(self._begun))]
+
+    @property
+    def widened(self) -> bool:
+        """Whether the representations fill clearly more directions than those of untrained weights."""
+        now, before = (shape.get("effective_rank") for shape in (self.latest, self.untrained))
+        return finite(now) and finite(before) and now > WIDER * before
 
     # ------------------------------------------------------------ readings
 

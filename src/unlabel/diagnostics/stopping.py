@@ -3,9 +3,9 @@
 Asked right after a reading, with the journal up to there; the verdict is that of `verdict` while training.
 
     plateau   the verdict is a plateau at PLATEAU readings one after the other, the last of at least LEAST readings
-              since the end of the warm-up. The learning rate then falls in a straight line to 0 over COOL_DOWN of the updates
-              done, for much of what a schedule gains it gains while the rate falls. Where the plan ends sooner than
-              that, nothing is shortened.
+              since the end of the warm-up. The learning rate then falls in a straight line to 0 over COOL_DOWN of the
+              updates done, for much of what a schedule gains it gains while the rate falls. Where the plan ends sooner
+              than that, nothing is shortened.
     failure   the verdict is one of FAILURES at FAILED readings one after the other, all after the warm-up, during which
               the embeddings did not spread out again (no std and no effective rank grew by half): training ends there.
 

@@ -8,7 +8,8 @@ against random weights, for two networks of random weights differ by as much, an
                             last tenth of at least 20 lines) is above three times its highest value in the first tenth
     learning, or
     not-better-than-identity   image translation: whether translations are closer to the target domain than inputs
-    too-short               neither an evaluation of embeddings nor three readings
+    too-short               neither an evaluation of embeddings nor three readings; or, where nothing of the two lines
+                            below was found and labels do not show that it learned, fewer than 30 updates
     collapsed               the feature std is below 5 % of 1/sqrt(D), its healthy value, and below half of what the
                             untrained network had (some networks see all images from one narrow cone)
     dimensional-collapse    at most 3 % of the min(D, n - 1) possible directions carry 99 % of the variance, and fewer
@@ -24,7 +25,9 @@ against random weights, for two networks of random weights differ by as much, an
     plateau                 at least six readings without such a gain
 
 The two collapses are looked for in the representations and, after them, in what the loss compares behind a projector,
-where they begin. Labels outvote both: embeddings whose neighbours beat random weights are not worthless, however narrow
+where they begin. Many a healthy system is narrow there, so more is asked for: half of that std, or that the loss sits at
+a collapse value too; three directions, and representations that fill no more of them than untrained ones by a quarter.
+Labels outvote both: embeddings whose neighbours beat random weights are not worthless, however narrow
 their cone. Nothing is said that was not measured; without labels the sentence says that there were none.
 """
 
@@ -55,7 +58,9 @@ _TITLES = {"collapsed": "complete collapse", "loss-at-collapse": "loss at collap
 
 COLLAPSED = 0.05  # of the healthy standard deviation
 FEW = 0.03  # of the directions
+FEW_IN_LOSS = 3  # directions
 LEAST_READINGS, ENOUGH_READINGS = 3, 6
+LEAST_UPDATES = 30
 _UNMEASURED = "there are no labels, so how useful the embeddings are was not measured"
 _GO_ON = "Let it go on."
 _LOOK = "Look at the nearest neighbours in the report, or evaluate on a few labelled images."
@@ -103,7 +108,7 @@ def verdict(
               sits at one although no collapse was found, that is the verdict
     """
     evidence = Evidence(history, final, finished, collapse_values)
-    rules = (_diverging, _translation, _too_short, _collapsed, _narrow, _stuck, _useless, _better)
+    rules = (_diverging, _translation, _too_short, _collapsed, _narrow, _begun, _stuck, _useless, _better)
     return next((found for rule in rules if (found := rule(evidence)) is not None), None) or _trend(evidence)
 
 
@@ -155,6 +160,8 @@ def _collapsed(e: Evidence) -> Verdict | None:
         share, before = _spread(shape), _spread(untrained)
         if share is None or share >= COLLAPSED or e.vindicated:
             continue
+        if where and share >= COLLAPSED / 2 and e.level is None:
+            continue
         if before is not None and share > before / 2:
             continue
         then = "" if before is None else f", {_percent(before)} with untrained weights"
@@ -183,6 +190,8 @@ def _narrow(e: Evidence) -> Verdict | None:
         width, images, few = (shape.get(name) for name in ("dimensions", "images", "dimensions_99"))
         if not finite(width) or not finite(few) or e.vindicated:
             continue
+        if where and (few > FEW_IN_LOSS or e.widened):
+            continue
         possible = min(width, images - 1) if finite(images) else width
         before = untrained.get("dimensions_99")
         if few > max(1.0, FEW * possible) or (finite(before) and few >= before / 2):
@@ -197,6 +206,17 @@ def _narrow(e: Evidence) -> Verdict | None:
             "Try weaker augmentations, a lower learning rate or a projector on top of the backbone.",
         )
     return None
+
+
+def _begun(e: Evidence) -> Verdict | None:
+    if e.last is None or e.last >= LEAST_UPDATES:
+        return None
+    leads = e.leads("random")
+    if any(lead > 0 for lead in leads.values()):
+        return None
+    sentence = f"There is too little to judge by: {e.last} update{'' if e.last == 1 else 's'} of training"
+    sentence += f", after which it is not better than random weights: {_scores(e, leads)}." if leads else "."
+    return Verdict("too-short", sentence, "Train longer." if e.finished else "Wait for more readings.")
 
 
 def _stuck(e: Evidence) -> Verdict | None:

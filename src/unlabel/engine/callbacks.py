@@ -158,11 +158,13 @@ class Beside(pl.Callback):
             trainer.should_stop = True  # the plan may go on
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """A loss that is not finite ends a run that may end early: what its weights are worth is evaluated."""
-        if not isinstance(exception, Diverged) or not self.job.run.stop_when_done:
+        """A loss that is not finite is noted; a run that may end early ends with it, and is evaluated."""
+        if not isinstance(exception, Diverged):
+            return
+        self._note(update=self.seen + 1, loss=math.nan, terms=exception.terms)
+        if not self.job.run.stop_when_done:
             return
         method = _method(pl_module)
-        self._note(update=self.seen + 1, loss=math.nan, terms=exception.terms)
         found = verdict(self.history, final=None, finished=False)
         self._end(method, Stop(found.state, self.seen, self.seen, found.sentence, found.advice))
         self._save(trainer, method)
