@@ -69,7 +69,6 @@ def _healthy() -> list[Entry]:
 
 def _collapsing() -> list[Entry]:
     three, two = ("shapes", "cifar10", "tinyimagenet"), ("shapes", "cifar10")
-    made = "collapsed"
     ways: list[tuple[tuple[str, ...], str, str, dict[str, Any]]] = [
         (three, "byol", "no-predictor", {"predictor": False, "teacher_momentum": 0.9, **SGD}),
         (two, "byol", "teacher-is-student", {"teacher_momentum": 0.0, "predictor": False, **SGD}),
@@ -79,18 +78,17 @@ def _collapsing() -> list[Entry]:
         (two, "simclr", "no-uniformity", {"objective": "align_uniform", "uniform_weight": 0.0, **BARE}),
         (two, "simsiam", "no-predictor", {"predictor": False, "views": "light", **SGD}),
     ]
-    found = [
-        _entry(made, method, data, 250, words, **options) for sets, method, words, options in ways for data in sets
-    ]
-    made = "dimensional-collapse"
-    ways = [
-        (three, "simsiam", "no-stop-gradient", {"stop_gradient": False, "views": "light", "optimiser": "sgd", "lr": 0.5}),
+    narrow: list[tuple[tuple[str, ...], str, str, dict[str, Any]]] = [
+        (three, "simsiam", "no-stop-gradient", {"stop_gradient": False, "views": "light", **SGD, "lr": 0.5}),
         (three, "barlow_twins", "no-redundancy", {"redundancy_weight": 0.0}),
         (two, "simclr", "much-alignment",
          {"objective": "align_uniform", "align_weight": 100.0, "uniform_weight": 0.3, **BARE}),
     ]  # fmt: skip
-    return found + [
-        _entry(made, method, data, 250, words, **options) for sets, method, words, options in ways for data in sets
+    return [
+        _entry(made, method, data, 250, words, **options)
+        for made, kind in (("collapsed", ways), ("dimensional-collapse", narrow))
+        for sets, method, words, options in kind
+        for data in sets
     ]
 
 

@@ -30,7 +30,7 @@ MOST = {"train": 3200, "test": 2000}  # pictures
 
 
 def pictures(folder: Path, classes: int, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures [n, 32, 32, 3] and class numbers [n] of a folder's first classes, as many of each; the same every time."""
+    """Pictures [n, 32, 32, 3] and class numbers [n] of a folder's first classes, as many of each, always the same."""
     arrays, labels = [], []
     for label, place in enumerate(sorted(path for path in folder.iterdir() if path.is_dir())[:classes]):
         for file in sorted(path for path in place.rglob("*") if path.is_file())[: most // classes]:

@@ -1,4 +1,4 @@
-"""Judges the recorded runs and writes docs/verdicts.md: what verdicts say, how often they are right, what stopping costs.
+"""Judges the recorded runs and writes docs/verdicts.md: how often verdicts are right, and what ending early costs.
 
 python benchmarks/verdicts/tables.py [--tuning]
 
@@ -6,7 +6,6 @@ Rules are tuned on one half of the runs alone: --tuning prints that half's mista
 """
 
 import argparse
-import textwrap
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -128,8 +127,8 @@ def stopping(records: dict[str, dict[str, Any]]) -> str:
         if rows:
             many = sum(share > 0 for share in saved)
             said = (
-                f"{words}: {many} of {len(rows)} ended early; on average {fmean(saved):.0f} % of the updates were saved "
-                f"and {fmean(lost):.1f} points of kNN lost, at most {max(lost):.1f}."
+                f"{words}: {many} of {len(rows)} ended early; on average {fmean(saved):.0f} % of the updates were "
+                f"saved and {fmean(lost):.1f} points of kNN lost, at most {max(lost):.1f}."
             )
             head = ["run", "updates planned", "done", "saved", "kNN at full length", "kNN", "lost"]
             parts.append(f"{said}\n\n{markdown(head, rows)}")
@@ -165,14 +164,14 @@ def page(records: dict[str, dict[str, Any]]) -> str:
     half = halves()
     found = [records[run.name] for run in RUNS if run.name in records]
     parts = [
-        "# Verdicts\n\nWritten by `benchmarks/verdicts/tables.py` from the records beside it. A verdict turns the numbers of a "
-        "run into a state, a sentence and an advice, while it trains and after; the rules are those of "
-        "`unlabel.diagnostics.verdict`, and `--stop-when-done` goes by them (`unlabel.diagnostics.stopping`). Here they are "
-        f"judged like a classifier, on {len(found)} of {len(RUNS)} short runs that were made to learn, to collapse in "
-        "every way the methods allow, to diverge, to be too short or too long: "
+        "# Verdicts\n\nWritten by `benchmarks/verdicts/tables.py` from the records beside it. A verdict turns the "
+        "numbers of a run into a state, a sentence and an advice, while it trains and after; the rules are those of "
+        "`unlabel.diagnostics.verdict`, and `--stop-when-done` goes by them (`unlabel.diagnostics.stopping`). Here "
+        f"they are judged like a classifier, on {len(found)} of {len(RUNS)} short runs that were made to learn, to collapse "
+        "in every way the methods allow, to diverge, to be too short or too long: "
         f"{len({run['method'] for run in found})} methods, {len({run['data'] for run in found})} sets of images. "
-        "Thresholds were chosen on one half of them, by hand; the tables show the other half, which was not looked at for "
-        "that. Halves are drawn by a hash of the run's name, evenly in each kind.",
+        "Thresholds were chosen by hand on one half of them; the tables show the other half. Halves are drawn by a "
+        "hash of the run's name, evenly in each kind.",
         f"## What counts as true\n\n{_rules()}",
     ]
     for way, words in WAYS.items():
@@ -183,10 +182,10 @@ def page(records: dict[str, dict[str, Any]]) -> str:
                 f"{right(sets['tuning'])} of the other.\n\n{scores(sets['test'])}\n\n{confusion(sets['test'])}"
             )
     parts += [
-        "## Ending early\n\nThe same run, same seed, with and without `--stop-when-done`. kNN is that of the evaluation, on "
-        f"1,000 to 5,000 images, where one standard error is about one point.\n\n{stopping(records)}",
-        "## When the others would have ended\n\nBy their journals alone; runs that are not in the table would have gone on "
-        f"to their end.\n\n{foretold(records)}",
+        "## Ending early\n\nThe same run, same seed, with and without `--stop-when-done`. kNN is that of the "
+        "evaluation, on 1,000 to 2,000 images, where one standard error is about one point.\n\n" + stopping(records),
+        "## When the others would have ended\n\nBy their journals alone; runs that are not in the table would have "
+        f"gone on to their end.\n\n{foretold(records)}",
         f"## All runs\n\n{every(records, half)}",
         "## To repeat\n\n    .venv/bin/python benchmarks/verdicts/run.py --cifar10 DIR --tinyimagenet DIR",
     ]
@@ -194,10 +193,8 @@ def page(records: dict[str, dict[str, Any]]) -> str:
 
 
 def _rules() -> str:
-    """The docstring of `truth`, whose table is a block of its own."""
-    text = (rules.__doc__ or "").strip()
-    return "\n".join(textwrap.fill(line, 120, subsequent_indent=" " * 26) if line.startswith("    ") and len(line) > 120 else line
-                     for line in text.splitlines())  # fmt: skip
+    """The docstring of `truth`; its rules are indented, so Markdown leaves them as they are."""
+    return (rules.__doc__ or "").strip()
 
 
 def write() -> None:

@@ -45,7 +45,7 @@ def aligned(**weights: float) -> SimCLR:
 def test_simsiam_without_stop_gradient() -> None:
     found = collapses(simsiam(stop_gradient=False), views="light", optimiser="sgd", lr=0.5)
     assert found.state == "dimensional-collapse", found
-    assert "in the loss" in found.sentence
+    assert "In the loss" in found.sentence
 
 
 def test_simsiam() -> None:

@@ -25,10 +25,10 @@ against random weights, for two networks of random weights differ by as much, an
     plateau                 at least six readings without such a gain
 
 The two collapses are looked for in the representations and, after them, in what the loss compares behind a projector,
-where they begin. Many a healthy system is narrow there, so more is asked for: half of that std, or that the loss sits at
-a collapse value too; three directions, and representations that fill no more of them than untrained ones by a quarter.
-Labels outvote both: embeddings whose neighbours beat random weights are not worthless, however narrow
-their cone. Nothing is said that was not measured; without labels the sentence says that there were none.
+where they begin. Many a healthy system is narrow there, so more is asked for: half of that std, or that the loss sits
+at a collapse value too; three directions, and representations that fill no more of them than untrained ones by a
+quarter. Labels outvote both: embeddings whose neighbours beat random weights are not worthless, however narrow their
+cone. Nothing is said that was not measured; without labels the sentence says that there were none.
 """
 
 import math
