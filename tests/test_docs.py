@@ -20,6 +20,7 @@ from unlabel.cli import commands
 from unlabel.cli.arguments import parse
 from unlabel.engine import options
 from unlabel.engine.kinds import TAUGHT
+from unlabel.engine.run import FLAGS
 from unlabel.errors import Fault
 
 ROOT = Path(__file__).parents[1]
@@ -73,7 +74,7 @@ def check_whole(line: str) -> None:
                 methods.get(context.params["method"])
         return
     apart = [word for word in words if " " not in word] if name == "bench" else words
-    positional, given, faults = parse(apart)
+    positional, given, faults = parse(apart, FLAGS)
     assert not faults, faults
     if "resume" in given:
         assert not positional and set(given) == {"resume"}

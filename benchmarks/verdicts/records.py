@@ -12,7 +12,8 @@ from unlabel.engine.folder import RunFolder, read_json
 RECORDS = Path(__file__).parent / "records"
 SHAPE = (
     "images", "dimensions", "dimensions_99", "std", "mean_cosine", "effective_rank", "participation_ratio", "alignment",
-    "uniformity", "neighbour_stability", "teacher_distance", "codes_used", "knn",
+    "uniformity", "neighbour_stability", "teacher_distance", "codes_used",
+    "assignment_entropy_share", "knn",
 )  # fmt: skip
 DIGITS = 6
 

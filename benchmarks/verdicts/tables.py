@@ -167,8 +167,8 @@ def page(records: dict[str, dict[str, Any]]) -> str:
         "# Verdicts\n\nWritten by `benchmarks/verdicts/tables.py` from the records beside it. A verdict turns the "
         "numbers of a run into a state, a sentence and an advice, while it trains and after; the rules are those of "
         "`unlabel.diagnostics.verdict`, and `--stop-when-done` goes by them (`unlabel.diagnostics.stopping`). Here "
-        f"they are judged like a classifier, on {len(found)} of {len(RUNS)} short runs that were made to learn, to collapse "
-        "in every way the methods allow, to diverge, to be too short or too long: "
+        f"they are judged like a classifier, on {len(found)} of {len(RUNS)} short runs that were made to learn, to "
+        "collapse in every way the methods allow, to diverge, to be too short or too long: "
         f"{len({run['method'] for run in found})} methods, {len({run['data'] for run in found})} sets of images. "
         "Thresholds were chosen by hand on one half of them; the tables show the other half. Halves are drawn by a "
         "hash of the run's name, evenly in each kind.",

@@ -6,17 +6,17 @@ by; where they do, nothing has failed, however the embeddings look.
 
     diverging             a loss or an embedding is not a finite number; or the run was made with far too high a rate,
                           labels do not speak for it, and its last losses are on average more than twice its first ones
-    collapsed             labels do not speak for it, and all embeddings point the same way: their mean cosine is above
-                          0.99, and 1 less it a quarter of what it was with untrained weights, in the representation or
-                          in what the loss compares
+    loss-at-collapse      it was made so that the loss tells nothing, labels do not speak for it, and the last losses are
+                          on average within 2 % of a collapse value
+    collapsed             labels do not speak for it, and all embeddings are 0 (their std is below a hundredth of the
+                          healthy one) or point the same way: their mean cosine is above 0.99, and 1 less it a quarter
+                          of what it was with untrained weights, in the representation or in what the loss compares
     dimensional-collapse  labels do not speak for it, and the variance lies in fewer than two directions (participation
                           ratio), where it was twice as many with untrained weights, in either of the two
     too-short             it was made with a handful of updates, and labels do not speak for it
     plateau               labels speak for it, and the mean of live kNN over the last third of the readings is at most
                           one point above that over the third before
     learning              labels speak for it
-    loss-at-collapse      it was made so that the loss tells nothing, and the last losses are on average within 2 % of a
-                          collapse value
     not-better-than-random   all others
 
 After training there is no plateau: a run that learned has learned.
@@ -26,6 +26,7 @@ import math
 from statistics import fmean
 from typing import Any
 
+from unlabel.diagnostics import healthy_std
 from unlabel.diagnostics.evidence import SEEDS, finite, margin
 
 PLATEAU = 1.0  # points
@@ -43,6 +44,9 @@ def truth(found: dict[str, Any], *, afterwards: bool = False) -> str:
     first, last = fmean(losses[:tenth]), fmean(losses[-tenth:])
     if found["made"] == "diverging" and last > 2 * first > 0:
         return "diverging"
+    values = found["collapse_values"].values()
+    if found["made"] == "loss-at-collapse" and any(abs(last - v) <= 0.02 * max(1.0, abs(v)) for v in values):
+        return "loss-at-collapse"
     clouds = _clouds(found, evaluation)
     if any(_one_direction(now, before) for now, before in clouds):
         return "collapsed"
@@ -50,9 +54,6 @@ def truth(found: dict[str, Any], *, afterwards: bool = False) -> str:
         return "dimensional-collapse"
     if found["made"] == "too-short":
         return "too-short"
-    values = found["collapse_values"].values()
-    if found["made"] == "loss-at-collapse" and any(abs(last - v) <= 0.02 * max(1.0, abs(v)) for v in values):
-        return "loss-at-collapse"
     return "not-better-than-random"
 
 
@@ -87,6 +88,9 @@ def _clouds(found: dict[str, Any], evaluation: dict[str, Any]) -> list[tuple[dic
 
 def _one_direction(now: dict[str, Any], before: dict[str, Any]) -> bool:
     cosine, untrained = now.get("mean_cosine"), before.get("mean_cosine")
+    std, width = now.get("std"), now.get("dimensions")
+    if finite(std) and finite(width) and std < 0.01 * healthy_std(int(width)):
+        return True
     if not finite(cosine) or cosine <= 0.99:
         return False
     return not finite(untrained) or 1 - cosine <= (1 - untrained) / 4

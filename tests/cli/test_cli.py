@@ -205,3 +205,10 @@ def test_words_become_options() -> None:
     )  # fmt: skip
     assert "has no value" in parse(["--epochs", "--data", "d"])[2][0]
     assert "given twice" in parse(["lr=1", "--lr", "2"])[2][0]
+
+
+def test_a_flag_may_stand_alone() -> None:
+    flags = {"stop_when_done"}
+    assert parse(["simclr", "--stop-when-done", "--data", "d"], flags)[1] == {"stop_when_done": "true", "data": "d"}
+    assert parse(["--stop-when-done", "no", "--data", "d"], flags)[1] == {"stop_when_done": "no", "data": "d"}
+    assert parse(["--stop-when-done", "simclr"], flags)[:2] == (["simclr"], {"stop_when_done": "true"})

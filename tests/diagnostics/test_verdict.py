@@ -408,3 +408,17 @@ def test_a_handful_of_updates_is_too_short_for_a_trend():
     assert judge(history, evaluation((31.0, 30.0, 36.0), (40.5, 40.0, 41.0)), True).state == "too-short"
     assert judge(history, evaluation((62.0, 30.0, 36.0), (70.0, 40.0, 41.0)), True).state == "learning"
     assert judge([reading(i, std=0.04 / 10**i) for i in range(4)]).state == "collapsed"
+
+
+def test_a_uniform_teacher_is_named_although_its_embeddings_are_narrow():
+    def history(share):
+        shapes = [{"dimensions": 128, "std": 0.04}, *[{"dimensions": 128, "std": 0.001}] * 5]
+        lines = [with_projection(reading(100 * i), **shape) for i, shape in enumerate(shapes)]
+        for line in lines:
+            line["monitor"]["assignment_entropy_share"] = share
+        return lines + losses([math.log(1024)] * 100)
+
+    values = {"the teacher's output is uniform": math.log(1024)}
+    found = judged(history(0.999), values)
+    assert found.state == "loss-at-collapse" and "at ln 1024: the teacher's output is uniform" in found.sentence
+    assert judged(history(0.5), values).state == judged(history(0.999), {}).state == "collapsed"

@@ -75,7 +75,9 @@ def distil(words: tuple[str, ...]) -> None:
 
 
 def _go(name: str, words: tuple[str, ...]) -> None:
-    positional, options, faults = parse(words)
+    from unlabel.engine.run import FLAGS
+
+    positional, options, faults = parse(words, FLAGS)
     if len(positional) > 1:
         faults.append(f"unexpected `{positional[1]}`: options are written --name VALUE or name=VALUE")
     if faults:

@@ -13,7 +13,8 @@ PROJECTION = "projection_"
 # Points by which two networks of random weights differ (standard deviation). Over six seeds of a small ResNet on
 # CIFAR-10, 4,000 images remembered and 2,000 asked, one network has 0.8 by kNN and 1.4 by the linear probe.
 SEEDS = 1.8
-WIDER = 1.25
+WIDER = 1.25  # effective rank, against untrained weights
+UNIFORM = 0.99  # of the entropy that assignments to prototypes can have
 CAME_DOWN = 0.05  # of the value where the loss sits, or of 1 where it is smaller
 
 
@@ -75,6 +76,12 @@ class Evidence:
         """Whether the representations fill clearly more directions than those of untrained weights."""
         now, before = (shape.get("effective_rank") for shape in (self.latest, self.untrained))
         return finite(now) and finite(before) and now > WIDER * before
+
+    @property
+    def uniform(self) -> bool:
+        """Whether images are assigned to all prototypes alike, and the loss sits where that puts it."""
+        share = self.readings[-1].get("assignment_entropy_share") if self.readings else None
+        return self.level is not None and finite(share) and share > UNIFORM
 
     # ------------------------------------------------------------ readings
 

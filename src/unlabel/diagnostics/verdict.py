@@ -27,7 +27,8 @@ against random weights, for two networks of random weights differ by as much, an
 The two collapses are looked for in the representations and, after them, in what the loss compares behind a projector,
 where they begin. Many a healthy system is narrow there, so more is asked for: half of that std, or that the loss sits
 at a collapse value too; three directions, and representations that fill no more of them than untrained ones by a
-quarter. Labels outvote both: embeddings whose neighbours beat random weights are not worthless, however narrow their
+quarter. Where images are assigned to all prototypes alike, the loss is to blame, and its verdict speaks for what is
+behind the projector. Labels outvote both: embeddings whose neighbours beat random weights are not worthless, however narrow their
 cone. Nothing is said that was not measured; without labels the sentence says that there were none.
 """
 
@@ -160,7 +161,7 @@ def _collapsed(e: Evidence) -> Verdict | None:
         share, before = _spread(shape), _spread(untrained)
         if share is None or share >= COLLAPSED or e.vindicated:
             continue
-        if where and share >= COLLAPSED / 2 and e.level is None:
+        if where and (e.uniform or (share >= COLLAPSED / 2 and e.level is None)):
             continue
         if before is not None and share > before / 2:
             continue
@@ -190,7 +191,7 @@ def _narrow(e: Evidence) -> Verdict | None:
         width, images, few = (shape.get(name) for name in ("dimensions", "images", "dimensions_99"))
         if not finite(width) or not finite(few) or e.vindicated:
             continue
-        if where and (few > FEW_IN_LOSS or e.widened):
+        if where and (few > FEW_IN_LOSS or e.widened or e.uniform):
             continue
         possible = min(width, images - 1) if finite(images) else width
         before = untrained.get("dimensions_99")
