@@ -199,9 +199,7 @@ def _rules() -> str:
 
 def write() -> None:
     """Write the page from the records there are."""
-    records = {name: found for name, found in load().items() if name in ENTRIES}
-    if records:
-        PAGE.write_text(page(records))
+    PAGE.write_text(page({name: found for name, found in load().items() if name in ENTRIES}))
 
 
 def mistakes(half: str = "tuning") -> None:

@@ -6,8 +6,8 @@ by; where they do, nothing has failed, however the embeddings look.
 
     diverging             a loss or an embedding is not a finite number; or the run was made with far too high a rate,
                           labels do not speak for it, and its last losses are on average more than twice its first ones
-    loss-at-collapse      it was made so that the loss tells nothing, labels do not speak for it, and the last losses are
-                          on average within 2 % of a collapse value
+    loss-at-collapse      it was made so that the loss tells nothing, labels do not speak for it, and the last losses
+                          are on average within 2 % of a collapse value
     collapsed             labels do not speak for it, and all embeddings are 0 (their std is below a hundredth of the
                           healthy one) or point the same way: their mean cosine is above 0.99, and 1 less it a quarter
                           of what it was with untrained weights, in the representation or in what the loss compares

@@ -28,8 +28,8 @@ The two collapses are looked for in the representations and, after them, in what
 where they begin. Many a healthy system is narrow there, so more is asked for: half of that std, or that the loss sits
 at a collapse value too; three directions, and representations that fill no more of them than untrained ones by a
 quarter. Where images are assigned to all prototypes alike, the loss is to blame, and its verdict speaks for what is
-behind the projector. Labels outvote both: embeddings whose neighbours beat random weights are not worthless, however narrow their
-cone. Nothing is said that was not measured; without labels the sentence says that there were none.
+behind the projector. Labels outvote both: embeddings whose neighbours beat random weights are not worthless, however
+narrow their cone. Nothing is said that was not measured; without labels the sentence says that there were none.
 """
 
 import math
@@ -170,8 +170,8 @@ def _collapsed(e: Evidence) -> Verdict | None:
         shown = f" (std {_small(std)})" if finite(std) else ""
         return Verdict(
             "collapsed",
-            f"Every image has the same embedding{where}{shown}: {_percent(share)} of the spread of healthy "
-            f"ones{then}{_level(e)}.",
+            f"Every image has the same embedding{where}{shown}: {_percent(share)} of the healthy "
+            f"value{then}{_level(e)}.",
             "Stop, more training will not undo it: lower the learning rate, raise the batch size or use the defaults.",
         )
     return None
