@@ -144,7 +144,9 @@ def test_a_command_that_is_not_there_is_found(line: str) -> None:
 def test_guides_show_commands() -> None:
     """A page without a command that is found would pass the test above by saying nothing."""
     counts = {path.stem: len(list(shown(path))) for path in PAGES}
-    for guide in ("README", "getting-started", "report", "your-images", "evaluate", "resume", "export", "finetune"):
+    guides = re.findall(r"^[a-z-]+$", (ROOT / "docs" / "guide.md").read_text(), re.MULTILINE)
+    assert len(guides) > 5
+    for guide in ("README", *(name for name in guides if name not in ("own-method", "speed"))):
         assert counts[guide] > 0, guide
 
 

@@ -41,30 +41,32 @@ def compare(runs: tuple[str, ...], out: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found.as_dict(), indent=1))
         return
+    from unlabel.cli.scanned import say
     from unlabel.reporting.comparison import heading
 
     title, shared = heading(found)
-    OUT.print(f"{title}: {', '.join(shared)}", highlight=False, markup=False)
+    say(f"{title}: {', '.join(shared)}")
     for note in found.notes:
-        OUT.print(note, highlight=False, markup=False)
+        say(note)
     for section in found.sections:
         for table in _tables(section):
             OUT.print(table, soft_wrap=False)
-    OUT.print(f"page: {found.page}", highlight=False, markup=False)
+    say(f"page: {found.page}")
 
 
 def _tables(section: "Section") -> list[Table]:
     """The first table of a section with verdicts, and the others, all with controls on top."""
+    from unlabel.cli.scanned import printable
     from unlabel.reporting.topics import topics
 
     made = []
     states = {id(line.row): line for line in section.lines}
     for caption, names in topics(section).items():
-        table = Table(title=Text(caption or section.title), title_justify="left")
+        table = Table(title=Text(printable(caption or section.title)), title_justify="left")
         table.add_column("")
         table.add_column("seeds", justify="right")
         for name in names:
-            table.add_column(Text(section.columns[name].title), justify="right")
+            table.add_column(Text(printable(section.columns[name].title)), justify="right")
         if not caption:
             table.add_column("verdict")
         for row in section.rows:
@@ -74,9 +76,14 @@ def _tables(section: "Section") -> list[Table]:
             cells = [row.cell(name, section.columns[name].decimals) for name in names]
             words = [] if caption else [line.state if line else ""]
             texts = [row.name, line.seeds if line else "", *cells, *words]
-            table.add_row(*map(Text, texts), style=None if line else "italic", end_section=row is _last(section))
+            table.add_row(
+                *(Text(printable(text)) for text in texts),
+                style=None if line else "italic",
+                end_section=row is _last(section),
+            )
         if not caption and section.usual:
-            table.caption = Text(f"where a name does not say otherwise: {', '.join(section.usual)}")
+            usual = f"where a name does not say otherwise: {', '.join(section.usual)}"
+            table.caption = Text(printable(usual))
         made.append(table)
     return made
 

@@ -39,8 +39,12 @@ def show(scanned: Scanned, *, every: bool) -> None:
 
 def say(text: str) -> None:
     """One line: what names of files hold is neither markup nor another line nor a word to the terminal."""
-    plain = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    OUT.print(plain, highlight=False, markup=False)
+    OUT.print(printable(text), highlight=False, markup=False)
+
+
+def printable(text: str) -> str:
+    """The text with what a terminal would not print, but obey, written as an escape."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _lists(found: Scan, every: bool) -> None:
