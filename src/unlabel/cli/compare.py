@@ -60,6 +60,7 @@ def _tables(section: "Section") -> list[Table]:
     from unlabel.reporting.topics import topics
 
     made = []
+    last = section.controls[-1] if section.controls else None  # below it a line is drawn
     states = {id(line.row): line for line in section.lines}
     for caption, names in topics(section).items():
         table = Table(title=Text(printable(caption or section.title)), title_justify="left")
@@ -86,8 +87,3 @@ def _tables(section: "Section") -> list[Table]:
             table.caption = Text(printable(usual))
         made.append(table)
     return made
-
-
-def _last(section: "Section") -> object:
-    """The last control, below which a line is drawn."""
-    return section.controls[-1] if section.controls else None

@@ -99,8 +99,15 @@ class Row:
         return statistics.stdev(values) if len(values) > 1 else None
 
     def cell(self, column: str, decimals: int | None = None) -> str:
-        """Mean ± standard deviation over seeds; `decimals`: of a column that is not one of `ALL`."""
-        return spread(self.numbers.get(column, []), ALL[column].decimals if decimals is None else decimals)
+        """Mean ± standard deviation over seeds; `decimals`: of a column that is not one of `ALL`.
+
+        A control that was measured more than once has a deviation only where it can be seen.
+        """
+        decimals = ALL[column].decimals if decimals is None else decimals
+        values = self.numbers.get(column, [])
+        if self.control and len({round(value, decimals) for value in values}) == 1:
+            values = values[:1]
+        return spread(values, decimals)
 
 
 def known_columns(rows: Iterable[Row], of: Mapping[str, Column] = COLUMNS) -> list[str]:
