@@ -77,11 +77,8 @@ def _tables(section: "Section") -> list[Table]:
             cells = [row.cell(name, section.columns[name].decimals) for name in names]
             words = [] if caption else [line.state if line else ""]
             texts = [row.name, line.seeds if line else "", *cells, *words]
-            table.add_row(
-                *(Text(printable(text)) for text in texts),
-                style=None if line else "italic",
-                end_section=row is _last(section),
-            )
+            shown = [Text(printable(text)) for text in texts]
+            table.add_row(*shown, style=None if line else "italic", end_section=row is last)
         if not caption and section.usual:
             usual = f"where a name does not say otherwise: {', '.join(section.usual)}"
             table.caption = Text(printable(usual))
