@@ -204,6 +204,23 @@ def test_a_table_beside_a_chart_fits_on_a_phone(browser: Any, finished: Path) ->
     assert browser.execute_script(wide) == [0, 0]
 
 
+CUT = """
+    dispatchEvent(new Event("beforeprint"));
+    const cut = [...document.querySelectorAll(".plot")].filter((plot) => {
+        const svg = plot.querySelector("svg.main-svg");
+        return svg.clientHeight > plot.clientHeight + 1 || svg.clientWidth > plot.clientWidth + 1;
+    }).map((plot) => plot.closest("figure").id);
+    const open = [...document.querySelectorAll("#fig-curves details[open]")].length;
+    dispatchEvent(new Event("afterprint"));
+    return [cut, open];
+"""
+
+
+def test_no_chart_is_cut_on_paper_and_tables_of_readings_stay_folded(browser: Any, finished: Path) -> None:
+    show(browser, finished / "report.html")
+    assert browser.execute_script(CUT) == [[], 0]
+
+
 def test_nothing_offers_to_upload_a_chart(browser: Any, finished: Path) -> None:
     show(browser, finished / "report.html")
     contexts = browser.execute_script("return [...document.querySelectorAll('.plot')].map((p) => p._context)")

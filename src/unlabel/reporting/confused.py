@@ -96,7 +96,7 @@ def _matrix(counts: list[list[int]], names: list[str]) -> Chart:
         axis("is", grid=False) | side | {"autorange": "reversed"},
     )
     frame["hovermode"] = "closest"
-    images, right_ones = sum(map(sum, counts)), sum(row[i] for i, row in enumerate(counts))
+    images, right_ones = sum(sum(row) for row in counts), sum(row[i] for i, row in enumerate(counts))
     rows = [
         [name, f"{row[i]:,}", f"{sum(row):,}", percent(shares[i][i]) if sum(row) else "–"]
         for i, (name, row) in enumerate(zip(names, counts, strict=True))

@@ -43,8 +43,8 @@ def extremes(embeddings: Embeddings, sprite: Sprite, names: list[str], near: Nea
         up = shown[np.lexsort((-cosine[shown], score[shown]))]
         notes = [f"{n} of {k} nearest are of its class" for n in score.tolist()]
         said = [
-            f"All or most of the {k} nearest are of the query's class; of equal shares, the nearest first.",
-            f"Few or none of the {k} nearest are of the query's class; of equal shares, those that the network finds "
+            f"The most of their own class among the nearest {k}; of equal shares, the larger cosines first.",
+            f"The fewest of their own class among the nearest {k}; of equal shares, those that the network finds "
             "most alike first. A hard class, a wrong label, or something else that these images have in common.",
         ]
         head = ["class", f"of its class, of {k}", "mean cosine"]

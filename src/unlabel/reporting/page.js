@@ -228,8 +228,9 @@
   let opened = [];
   addEventListener("beforeprint", () => {
     root.classList.add("printing");
-    // Paper cannot be unfolded, but long tables behind charts would fill it.
-    const short = (element) => !element.classList.contains("numbers") || element.querySelectorAll("tbody tr").length <= 12;
+    // Paper cannot be unfolded, but long tables behind charts, and those of every reading, would fill it.
+    const short = (element) => !element.classList.contains("numbers")
+      || (!element.closest("#fig-curves") && element.querySelectorAll("tbody tr").length <= 12);
     opened = [...document.querySelectorAll("details:not([open])")].filter(short);
     opened.forEach((element) => { element.open = true; });
     redraw();
