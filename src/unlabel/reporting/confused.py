@@ -73,7 +73,7 @@ def _matrix(counts: list[list[int]], names: list[str]) -> Chart:
                 "x": labels,
                 "y": labels,
                 "z": [
-                    [share if (i == j) == right and sum(counts[i]) else None for j, share in enumerate(row)]
+                    [share if (i == j) == right and any(counts[i]) else None for j, share in enumerate(row)]
                     for i, row in enumerate(shares)
                 ],
                 "customdata": counts,
