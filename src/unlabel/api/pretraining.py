@@ -10,6 +10,7 @@ from rich.console import Console
 from torch import nn
 
 from unlabel import __version__, recipes
+from unlabel.api.picturing import draw_inside
 from unlabel.diagnostics import Verdict
 from unlabel.engine import options as engine_options
 from unlabel.engine.finish import assess, close_run, evaluation_of, pictures
@@ -177,6 +178,7 @@ def finish(
         shown = assess(job, method, sources, folder, progress, everything=everything)
     if shown:
         write_thumbnails((sources.queries.image(i) for i in shown), folder.artifacts)
+    draw_inside(job, method, sources, folder)
 
 
 def result_of(folder: RunFolder) -> Result:

@@ -17,6 +17,7 @@ import torch
 from unlabel.data.loader import ViewLoader
 from unlabel.diagnostics import Stop, stop, title, verdict
 from unlabel.engine import checkpoint
+from unlabel.engine.album import Album, thinned
 from unlabel.engine.folder import RunFolder, plain
 from unlabel.engine.job import Job
 from unlabel.engine.monitor import Monitor
@@ -89,7 +90,8 @@ class Beside(pl.Callback):
     """
 
     def __init__(self, job: Job, folder: RunFolder, monitor: Monitor, display: ProgressDisplay, signals: Signals,
-                 resumed: checkpoint.Checkpoint | None, batches: ViewLoader) -> None:  # fmt: skip
+                 resumed: checkpoint.Checkpoint | None, batches: ViewLoader,
+                 album: Album | None = None) -> None:  # fmt: skip
         self.job, self.folder, self.monitor, self.display, self.signals = (
             job,
             folder,
@@ -109,8 +111,10 @@ class Beside(pl.Callback):
         self.every = max(1, job.updates // MOST_LINES)
         count = job.run.monitors
         self.moments = {round(job.updates * i / count) for i in range(count + 1)} if count else set()
-        if count and self.stop is not None:
-            self.moments.add(self.stop.end)
+        self.album = album
+        self.pictured = thinned(self.moments)
+        if self.stop is not None:
+            self._look_at(self.stop.end)
 
     # ------------------------------------------------------------ Lightning's hooks
 
@@ -129,6 +133,7 @@ class Beside(pl.Callback):
             if 0 in self.moments:
                 self._read(method)
             self._save(trainer, method)
+            self.aside += time.monotonic() - self.begun
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
@@ -208,10 +213,15 @@ class Beside(pl.Callback):
         if found is not None:
             self._end(method, found)
 
+    def _look_at(self, update: int) -> None:
+        """The new end is a moment for a reading and for pictures."""
+        self.moments.add(update)
+        self.pictured = self.pictured | {update}
+
     def _end(self, method: Method, found: Stop) -> None:
         """Training ends early: everybody is told."""
         self.stop = found
-        self.moments.add(found.end)
+        self._look_at(found.end)
         method.cool_down = (found.decided, found.end)
         facts = {**asdict(found), "planned": self.job.updates, "updates": found.end}
         self._note(stop=facts)
@@ -221,6 +231,8 @@ class Beside(pl.Callback):
         self.display.shorten(found.end, words[0].upper() + words[1:])
 
     def _read(self, method: Method) -> None:
+        if self.album is not None and self.seen in self.pictured:
+            self.album.draw(method, self.seen)
         reading = self.monitor.read(method)
         if not reading:
             return

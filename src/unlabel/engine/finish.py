@@ -16,7 +16,7 @@ from unlabel.data.tokens import Tokeniser
 from unlabel.diagnostics import verdict
 from unlabel.engine.classified import assess_classifier
 from unlabel.engine.controls import measured_controls
-from unlabel.engine.fit import loader
+from unlabel.engine.fit import first_batch
 from unlabel.engine.folder import RunFolder, read_json, write_atomically, write_json
 from unlabel.engine.job import Job, build_method, recipe
 from unlabel.engine.keep import evaluation_view, kept_spec
@@ -34,15 +34,6 @@ from unlabel.nn import backbones
 from unlabel.views import Batch
 
 SHOWN = 2_000  # rows of embeddings.parquet that an evaluation writes
-
-
-def first_batch(job: Job, method: Method, sources: Sources) -> Batch:
-    """The first images' views of the first update: what the method saw."""
-    batches = loader(job, method, sources.training, 0, 1, sources.tokenise)
-    try:
-        return batches.batch(0).rows(slice(0, method.pictured))
-    finally:
-        batches.close()
 
 
 def pictures(job: Job, method: Method, sources: Sources) -> tuple[Batch, dict[str, Tensor]]:

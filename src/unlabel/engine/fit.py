@@ -16,6 +16,7 @@ from unlabel.data.captions import Tokenise
 from unlabel.data.loader import ViewLoader
 from unlabel.data.source import Source
 from unlabel.engine import checkpoint
+from unlabel.engine.album import Album, draws
 from unlabel.engine.attention import use_explicit_attention
 from unlabel.engine.callbacks import Beside, Enough, Signals, Stopwatch, quiet_lightning
 from unlabel.engine.compiling import compile_networks
@@ -31,7 +32,7 @@ from unlabel.engine.sources import Sources
 from unlabel.engine.waiting import Waiting
 from unlabel.errors import Fault
 from unlabel.methods import Diverged, Method
-from unlabel.views import View, evaluation, prepare_renderer
+from unlabel.views import Batch, View, evaluation, prepare_renderer
 
 MONITOR_SHARE = 0.08  # of a time budget that readings may take
 MEASURE_SHARE = 0.03
@@ -48,6 +49,15 @@ def loader(
         threads=job.run.threads, channels_last=job.settings.channels_last, tokenise=tokenise,
         pauses=[moment * per for moment in refreshes(job.run, job.updates)],
     )  # fmt: skip
+
+
+def first_batch(job: Job, method: Method, sources: Sources) -> Batch:
+    """The first images' views of the first update: what the method saw."""
+    batches = loader(job, method, sources.training, 0, 1, sources.tokenise)
+    try:
+        return batches.batch(0).rows(slice(0, method.pictured))
+    finally:
+        batches.close()
 
 
 def trainer(job: Job, method: Method, callbacks: list[pl.Callback], logger: Any = False) -> pl.Trainer:
@@ -79,7 +89,7 @@ def prepare(job: Job, build: Callable[[Job], Method] = build_method) -> Method:
 
 
 def measure(
-    job: Job, method: Method, monitor: Monitor, sources: Sources, waiting: Waiting
+    job: Job, method: Method, monitor: Monitor, sources: Sources, waiting: Waiting, album: Album | None = None
 ) -> tuple[int, dict[str, float]]:
     """How many updates fit into the budget: trains a copy for a moment, so that the run itself starts afresh.
 
@@ -104,6 +114,8 @@ def measure(
         count, reading = 0, time.monotonic()
         if job.run.monitors:
             monitor.read(trial)
+            if album is not None:
+                album.drawn(trial)
             reading = time.monotonic() - reading
             count = max(1, min(job.run.monitors, int(MONITOR_SHARE * budget / reading)))
     spent = time.monotonic() - begun
@@ -133,9 +145,12 @@ def fit(
     view = evaluation(job.size, *_statistics(job, method))
     monitor = Monitor(sources, view, job.settings.device)
     stored = checkpoint.load(folder.checkpoint) if resume else None
+    album = None
+    if draws(method):
+        album = Album(folder, job, method.pictured_together, lambda: first_batch(job, method, sources))
     waiting = Waiting()
     if job.updates == 0:
-        updates, facts = measure(job, method, monitor, sources, waiting)
+        updates, facts = measure(job, method, monitor, sources, waiting, album)
         job = replace(job, updates=updates, run=replace(job.run, monitors=int(facts["monitors"])))
         folder.update(**job.as_dict(), budget=facts)
         pace = f"{facts['per_update'] * 1e3:.0f} ms an update"
@@ -155,7 +170,7 @@ def fit(
         batches.regions = stored.regions.numpy()
     crops = Localise(job, sources.training[0], _whole(job, method), batches, refreshes(job.run, job.updates), done)
     with Signals() as signals:
-        beside = Beside(job, folder, monitor, display, signals, stored, batches)
+        beside = Beside(job, folder, monitor, display, signals, stored, batches, album)
         try:
             trainer(job, method, [waiting, crops, beside], logger).fit(method, batches)
         except Diverged as problem:

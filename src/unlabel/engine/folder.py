@@ -104,6 +104,11 @@ class RunFolder:
         return self.path / "artifacts"
 
     @property
+    def over_time(self) -> Path:
+        """What the method drew of the same images at several moments of training."""
+        return self.artifacts / "over-time"
+
+    @property
     def skipped(self) -> Path:
         """Files that could not be read, with the reason."""
         return self.path / "skipped.jsonl"

@@ -25,7 +25,7 @@ from unlabel.evaluation.features import Embed, extract_all
 from unlabel.evaluation.knn import knn_accuracy
 from unlabel.evaluation.linear import linear_probe
 from unlabel.evaluation.protocol import Protocol, balanced
-from unlabel.nn.maps import convolutional, grad_cam, last_maps, normalised
+from unlabel.nn.maps import similarity_map
 from unlabel.views import Background, View, render_batch, render_saliency, sample
 from unlabel.views.saliency import fitted
 
@@ -45,12 +45,8 @@ def pointed(heat: Float[Tensor, "b h w"], masks: Float[Tensor, "b s s"]) -> Bool
 def where_it_looks(network: nn.Module, x: Float[Tensor, "b c s s"], masks: Float[Tensor, "b s s"]) -> Tensor:
     """Grad-CAM [B, h, w] of the cosine between an image's vector and that of its object alone."""
     with torch.no_grad():
-        key = F.normalize(network(x * masks[:, None]), dim=1)
-        maps = last_maps(network, x)
-    with torch.enable_grad():
-        maps = maps.detach().requires_grad_()
-        score = (F.normalize(convolutional(network).forward_head(maps), dim=1) * key).sum(dim=1)
-        return normalised(grad_cam(maps, score, create_graph=False)).detach()
+        key = network(x * masks[:, None])
+    return similarity_map(network, x, key)
 
 
 def pointing_game(

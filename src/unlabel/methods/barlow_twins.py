@@ -55,6 +55,7 @@ class BarlowTwins(Method):
     paper = "2103.03230"
     year = 2021
     pictured = 256
+    pictured_together = True
     limits: ClassVar = {"projector_width": (1, 65536), "projector_dim": (2, 65536), "projector_layers": (1, 8)}
     plan = Plan(
         optimiser="lars", lr=0.2, lr_vectors=0.0048 / 0.2, weight_decay=1e-6, warmup=0.01, final_lr=1e-3,

@@ -113,6 +113,8 @@ class Method(pl.LightningModule, ABC):
     """How many views of an image the loss takes, at least and at most."""
     pictured: ClassVar[int] = 8
     """How many images `picture` is given, at most."""
+    pictured_together: ClassVar[bool] = False
+    """Whether what `picture` draws is of all of its images at once, and of one alone would say nothing."""
     captions: ClassVar[bool] = False
     """Whether the loss looks at `batch.tokens`, texts; there are then hyperparameters `vocabulary` and `context`."""
     host: ClassVar[Literal["any", "vit"]] = "any"

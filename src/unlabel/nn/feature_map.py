@@ -3,10 +3,12 @@
 from collections.abc import Callable
 
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor, cat, nn
 
 from unlabel.errors import Fault
 from unlabel.nn.backbones import is_vit
+from unlabel.nn.lab import LabPair
+from unlabel.nn.patch_grid import PatchGrid
 
 
 def feature_map(backbone: nn.Module, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d r s"]:
@@ -15,20 +17,44 @@ def feature_map(backbone: nn.Module, x: Float[Tensor, "b c h w"]) -> Float[Tenso
     Of a ViT its final patch tokens, in their places. Fault for a network that has no such map, or that goes on with
     layers of its own behind it, which would stay untrained.
     """
+    features = _last(backbone, x)
+    if features is not None and features.shape[1] == backbone.num_features:
+        return features
+    raise Fault(
+        f"{type(backbone).__name__} has no feature map that it just averages, and pixels need one: choose a ResNet "
+        "or a plain ViT, such as resnet18"
+    )
+
+
+def places(network: nn.Module, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d r s"]:
+    """What a network kept of a run says of each place of images, to look at: [B, C, H, W] -> [B, D, rows, columns].
+
+    As `feature_map`, but also of networks that go on with layers of their own behind their last maps, of two networks
+    for lightness and colour (one's maps above the other's), and of the vectors of a grid of patches.
+
+    Fault for a network without places.
+    """
+    if isinstance(network, PatchGrid):
+        return network.see(network.cut(x)).permute(0, 3, 1, 2)
+    if isinstance(network, LabPair):
+        light, colour = network.split(x)
+        return cat([places(network.lightness, light), places(network.colour, colour)], dim=1)
+    features = _last(network, x) if hasattr(network, "forward_features") else None
+    if features is None:
+        raise Fault(f"{type(network).__name__} has no map of places: choose a ResNet or a plain ViT, such as resnet18")
+    return features
+
+
+def _last(backbone: nn.Module, x: Tensor) -> Tensor | None:
+    """What a timm backbone makes its vector of, as [B, D, rows, columns]; None where that has no places."""
     features = backbone.forward_features(x)  # type: ignore[operator]
     if is_vit(backbone):
         height, width = backbone.patch_embed.patch_size
         grid = (x.shape[-2] // height, x.shape[-1] // width)
         return features[:, backbone.num_prefix_tokens :].mT.unflatten(2, grid)
-    if isinstance(features, Tensor) and features.ndim == 4:
-        if getattr(backbone, "output_fmt", "NCHW") == "NHWC":
-            features = features.permute(0, 3, 1, 2)
-        if features.shape[1] == backbone.num_features:
-            return features
-    raise Fault(
-        f"{type(backbone).__name__} has no feature map that it just averages, and pixels need one: choose a ResNet "
-        "or a plain ViT, such as resnet18"
-    )
+    if not isinstance(features, Tensor) or features.ndim != 4:
+        return None
+    return features.permute(0, 3, 1, 2) if getattr(backbone, "output_fmt", "NCHW") == "NHWC" else features
 
 
 def by_place(head: Callable[[Tensor], Tensor], features: Float[Tensor, "b d r s"]) -> Float[Tensor, "b n k"]:

@@ -73,6 +73,23 @@ def normalised(heat: Float[Tensor, "b h w"]) -> Float[Tensor, "b h w"]:
     return (heat - low) / torch.where(range_ > 0, range_, 1)
 
 
+def similarity_map(
+    network: nn.Module, x: Float[Tensor, "b c s s"], key: Float[Tensor, "b e"]
+) -> Float[Tensor, "b h w"]:
+    """What makes images like their keys: Grad-CAM of the cosine between the vector of x and `key`, from 0 to 1.
+
+    It takes no classes. Such a map is 0 where a place speaks against the key; one that is 0 everywhere says nothing.
+    Fault for a network without maps. Chen et al., Adapting Grad-CAM for Embedding Networks, WACV 2020, 2001.06538.
+    """
+    with torch.no_grad():
+        maps = last_maps(network, x)
+    with torch.enable_grad():
+        maps = maps.detach().requires_grad_()
+        vectors = F.normalize(convolutional(network).forward_head(maps), dim=1)
+        score = (vectors * F.normalize(key, dim=1)).sum(dim=1)
+        return normalised(grad_cam(maps, score, create_graph=False)).detach()
+
+
 def region_of_interest(
     maps: Float[Tensor, "b d h w"], size: int, *, threshold: float = 0.1
 ) -> tuple[Float[Tensor, "b 4"], Float[Tensor, "b"]]:

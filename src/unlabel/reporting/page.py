@@ -24,6 +24,7 @@ from unlabel.reporting.files import RunFiles, read_run
 from unlabel.reporting.further import further
 from unlabel.reporting.gallery import Near, agreement, gallery, label_names, map_data
 from unlabel.reporting.geometry import geometry, spectrum
+from unlabel.reporting.inside_figures import inside_section
 from unlabel.reporting.oddities import oddities
 from unlabel.reporting.pictures import picture, sheet_url
 from unlabel.reporting.scores import accuracy, factors
@@ -46,7 +47,7 @@ def write_report(run: Path) -> Path:
 
 
 def _page(run: RunFiles) -> str:
-    style, scripts = text_of("page.css"), [get_plotlyjs(), text_of("page.js")]
+    style, scripts = text_of("page.css") + text_of("inside.css"), [get_plotlyjs(), text_of("page.js")]
     content = _content(run)
     mistakes = content["confused"].matrix if content["confused"] else None
     charts = [
@@ -87,6 +88,7 @@ def _content(run: RunFiles) -> dict[str, Any]:
     evaluation = run.evaluation or {}
     title, subtitle = facts.heading(run)
     embeddings, sprite = run.embeddings, run.sprite
+    inside = inside_section(run.folder / "artifacts", sprite)
     spectrum_chart, geometry_chart = spectrum(evaluation), geometry(run)
     curve_charts: list[Chart] = curves(run)
     content: dict[str, Any] = {
@@ -94,7 +96,8 @@ def _content(run: RunFiles) -> dict[str, Any]:
         "subtitle": subtitle,
         "verdict": facts.verdict(run),
         "tiles": facts.tiles(run),
-        "notes": [*facts.status(run), *run.notes],
+        "notes": [*facts.status(run), *run.notes, *inside.notes],
+        "inside": inside,
         "evaluated": run.evaluation is not None,
         "accuracy": accuracy(evaluation),
         "protocol": facts.protocol(evaluation),

@@ -78,9 +78,14 @@ def sheet_url(encoded: bytes, image: Image.Image) -> str:
     return data_url(encoded, "jpeg")
 
 
+def title_and_caption(stem: str, otherwise: str = "What the method drew.") -> tuple[str, str]:
+    """What a picture of this name is called, and how it is read (`otherwise` where that is not known)."""
+    return _TITLES.get(stem, (title_of(stem), otherwise))
+
+
 def picture(stem: str, image: Image.Image) -> Picture:
     """The picture artifacts/STEM.png with a human title and caption."""
-    title, caption = _TITLES.get(stem, (title_of(stem), "A picture that the method drew at the end of training."))
+    title, caption = title_and_caption(stem, "A picture that the method drew at the end of training.")
     if image.width > _LARGEST:
         image = image.resize((_LARGEST, max(1, round(image.height * _LARGEST / image.width))), Image.Resampling.LANCZOS)
     buffer = BytesIO()

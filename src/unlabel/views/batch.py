@@ -42,6 +42,10 @@ class Batch:
         """The images of `part`, without copying: a micro-batch, or one rank's share."""
         return self._each(lambda x: x[part], [record[part] for record in self.records])
 
+    def copied(self) -> "Batch":
+        """The same batch in memory of its own: what it was a part of may go."""
+        return self._each(torch.clone, [record.copy() for record in self.records])
+
     def _each(self, change: Callable[[Tensor], Tensor], records: list[np.ndarray]) -> "Batch":
         """The same batch with every tensor changed alike."""
 
