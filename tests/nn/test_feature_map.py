@@ -5,8 +5,10 @@ from torch import nn
 
 from unlabel.errors import Fault
 from unlabel.nn import backbones
-from unlabel.nn.feature_map import by_place, feature_map
+from unlabel.nn.feature_map import by_place, feature_map, places
 from unlabel.nn.heads import mlp
+from unlabel.nn.lab import LabPair
+from unlabel.nn.patch_grid import PatchGrid
 
 
 @pytest.mark.parametrize(("name", "size", "side"), [
@@ -68,3 +70,22 @@ def test_a_head_by_place_is_a_convolution() -> None:
     x = torch.randn(2, 3, 4, 6)
     torch.testing.assert_close(by_place(head, x), convolutions(x).flatten(2).mT)
     torch.testing.assert_close(head[1].running_var, convolutions[1].running_var)
+
+
+def test_places_of_what_runs_keep() -> None:
+    """Two networks side by side, a grid of patches, and one that goes on behind its maps."""
+    x = torch.randn(2, 3, 32, 32)
+    plain = backbones.build(backbones.resolve("tiny_resnet", 32)).eval()
+    with torch.no_grad():
+        torch.testing.assert_close(places(plain, x), feature_map(plain, x))
+        pair = LabPair(plain).eval()
+        both = places(pair, x)
+        torch.testing.assert_close(both.mean(dim=(2, 3)), pair(x))
+        grid = PatchGrid(plain, 3, 0.5).eval()
+        found = places(grid, x)
+        assert found.shape == (2, 128, 3, 3)
+        torch.testing.assert_close(found.mean(dim=(2, 3)), grid(x))
+        mobile = backbones.build(backbones.resolve("mobilenetv3_small_100", 32)).eval()
+        assert places(mobile, x).ndim == 4
+    with pytest.raises(Fault, match="no map of places"):
+        places(nn.Linear(3, 3), x)

@@ -4,7 +4,7 @@ from torch import nn
 
 from unlabel.errors import Fault
 from unlabel.nn import backbones
-from unlabel.nn.maps import convolutional, grad_cam, last_maps, normalised, region_of_interest
+from unlabel.nn.maps import convolutional, grad_cam, last_maps, normalised, region_of_interest, similarity_map
 
 
 @pytest.mark.parametrize("name", ["tiny_resnet", "mobilenetv3_small_100"])
@@ -87,3 +87,32 @@ def test_regions_are_those_of_the_resized_heat() -> None:
     (region,), _ = region_of_interest(maps, 32, threshold=0.5)
     # The peak's cell has its middle at 12 and 20; a cell is 8 pixels; the heat is above 1/2 within 4 pixels of it.
     assert region.tolist() == [8 / 32, 16 / 32, 16 / 32, 24 / 32]
+
+
+class Averaged(nn.Module):
+    """Two maps, channels of the image, averaged."""
+
+    def forward_features(self, x: torch.Tensor) -> torch.Tensor:
+        return x[:, :2]
+
+    def forward_head(self, x: torch.Tensor) -> torch.Tensor:
+        return x.mean(dim=(2, 3))
+
+
+def test_what_makes_an_image_like_its_key_by_hand() -> None:
+    """f = (3, 4), so cos = 0.6 and its slope along key (1, 0) is ((1, 0) - 0.6 (0.6, 0.8)) / 5 = (0.128, -0.096)."""
+    x = torch.zeros(1, 3, 2, 2)
+    x[0, 0] = torch.tensor([[12.0, 0.0], [0.0, 0.0]])
+    x[0, 1] = torch.tensor([[4.0, 4.0], [8.0, 0.0]])
+    heat = similarity_map(Averaged(), x, torch.tensor([[7.0, 0.0]]))
+    # In units of 0.032 / 4: 4 * 12 - 3 * 4 = 36, -12, -24, 0; what is below zero becomes 0, the largest 1.
+    torch.testing.assert_close(heat[0], torch.tensor([[1.0, 0.0], [0.0, 0.0]]))
+    same = similarity_map(Averaged(), x, torch.tensor([[3.0, 4.0]]))
+    assert same.shape == (1, 2, 2) and not heat.requires_grad
+
+
+def test_it_follows_the_key() -> None:
+    x = torch.zeros(2, 3, 2, 2)
+    x[:, 0, 0, 0], x[:, 1, 1, 1] = 1.0, 1.0
+    heat = similarity_map(Averaged(), x, torch.eye(2))
+    torch.testing.assert_close(heat, torch.tensor([[[1.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 1.0]]]))

@@ -65,7 +65,7 @@ def most_used(
         used=int((counts > 0).sum()),
         images=len(h),
         most=[
-            Prototype(int(k), float(counts[k] / len(h)), nearest[:, i].tolist(), likely[nearest[:, i], i].tolist())
+            Prototype(int(k), int(counts[k]) / len(h), nearest[:, i].tolist(), likely[nearest[:, i], i].tolist())
             for i, k in enumerate(chosen)
         ],
     )

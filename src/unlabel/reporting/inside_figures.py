@@ -186,9 +186,9 @@ def _gallery(facts: dict[str, Any], sprite: Sprite | None) -> Gallery | None:
     caption = (
         f"{used:,} of {count:,} prototypes are in use: they are the likeliest one of at least one of {images:,} "
         f"images. Here are the {len(rows)} that most images have, each with its share of the images and, likeliest "
-        "first, the images that are most likely its own, with how likely. A prototype worth having shows one kind of thing; where "
-        "all rows look alike, or one has all of the images, the prototypes have collapsed. After Caron et al. 2020 "
-        "(SwAV) and 2021 (DINO)."
+        "first, the images that are most likely its own, with how likely. A prototype worth having shows one kind of "
+        "thing; where all rows look alike, or one has all of the images, the prototypes have collapsed. After Caron "
+        "et al. 2020 (SwAV) and 2021 (DINO)."
     )
     return Gallery(caption, rows)
 
