@@ -96,8 +96,8 @@ def _stuck() -> list[Entry]:
     ways: list[tuple[str, str, str, dict[str, Any]]] = [
         *(("dino", data, "no-sharpening", flat) for data in ("shapes", "cifar10", "tinyimagenet")),
         *(("swav", data, "uniform-codes", {"epsilon": 20.0}) for data in ("shapes", "cifar10")),
-        *(("simclr", data, "hot", {"temperature": 200.0}) for data in ("shapes", "cifar10")),
-        ("moco_v2", "tinyimagenet", "hot", {"temperature": 200.0}),
+        *(("simclr", data, "hot", {"temperature": 100.0}) for data in ("shapes", "cifar10")),
+        ("moco_v2", "tinyimagenet", "hot", {"temperature": 100.0}),
     ]
     return [_entry("loss-at-collapse", method, data, 250, words, **options) for method, data, words, options in ways]
 

@@ -12,7 +12,6 @@ import fnmatch
 import json
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from entries import ENTRIES, SETS, Entry
@@ -22,6 +21,7 @@ from rich.console import Console
 from tables import write
 
 import unlabel
+from unlabel.engine.folder import write_atomically
 from unlabel.errors import Fault, Interrupted
 
 SIDE = 32
@@ -110,8 +110,11 @@ def main() -> None:
                 train(entry, prepare(entry.data, folders[entry.data], arguments.runs), arguments.runs)
             except Interrupted:
                 raise SystemExit("stopped; the same command goes on") from None
-            found: dict[str, Any] = record(entry, arguments.runs / entry.name)
-            target.write_text(json.dumps(found, separators=(",", ":")) + "\n")
+            except Fault as fault:
+                print(f"{number}/{len(entries)} {entry.name} has no record: {fault}", flush=True)
+                continue
+            found = json.dumps(record(entry, arguments.runs / entry.name), separators=(",", ":"))
+            write_atomically(target, f"{found}\n".encode())
             print(f"{number}/{len(entries)} {entry.name}: {time.monotonic() - begun:.0f} s", flush=True)
     write()
 
