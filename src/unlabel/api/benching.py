@@ -16,6 +16,7 @@ from unlabel.data import open_source
 from unlabel.engine import options as engine_options
 from unlabel.engine.callbacks import Signals
 from unlabel.engine.folder import RunFolder, read_json, write_json
+from unlabel.engine.loggers import need
 from unlabel.errors import Fault, Faults, Interrupted
 from unlabel.reporting.leaderboard import write_leaderboard
 
@@ -104,9 +105,11 @@ def _check(rows: dict[str, tuple[str, dict[str, Any]]], chosen: dict[str, Any], 
         faults.append(f"seeds must be different numbers, at least one, not {', '.join(map(str, seeds)) or 'none'}")
     for entry, (method, own) in rows.items():
         try:
-            engine_options.check(method, own)
+            need(engine_options.check(method, own).run.get("log"))
         except Faults as several:
             faults += [f"{fault} (entry `{entry}`)" for fault in several.faults]
+        except Fault as fault:
+            faults.append(str(fault))
     for name in ("data", "data_b", "eval_data", "eval_data_b"):  # what is missing would stop every run
         for spec in dict.fromkeys(own[name] for _, own in rows.values() if own.get(name)):
             try:

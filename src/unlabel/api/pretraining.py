@@ -19,6 +19,7 @@ from unlabel.engine.folder import RunFolder, fresh, write_json
 from unlabel.engine.job import Job, build_method, check_views, decide, recipe
 from unlabel.engine.keep import load_backbone, load_method, note_skipped, save_backbone
 from unlabel.engine.kinds import TAUGHT
+from unlabel.engine.loggers import Loggers, need
 from unlabel.engine.machine import git_commit, machine, versions
 from unlabel.engine.progress import stages
 from unlabel.engine.run import Run
@@ -73,6 +74,7 @@ def pretrain(
     chosen = engine_options.check(method, plain_values(options))
     known_recipe(chosen)
     asked = Run(**chosen.run)
+    need(asked.log)
     folder = RunFolder(place(asked))
     sources = open_sources(asked)
     size = asked.size or image_size(sources.training[0])
@@ -133,6 +135,7 @@ def _resume(folder: RunFolder, console: Console) -> Result:
     if stored["finished"]:
         console.print(f"{folder.path} is finished already; its report is {folder.report}")
         return result_of(folder)
+    need(job.run.log)
     sources = open_sources(job.run)
     check_unchanged(job, sources, folder)
     begun = folder.checkpoint.exists()  # killed before its first checkpoint, a run simply starts
@@ -151,7 +154,15 @@ def check_unchanged(job: Job, sources: Sources, folder: RunFolder) -> None:
 def _run(job: Job, sources: Sources, folder: RunFolder, console: Console, *, resume: bool) -> Result:
     announce(job, sources, folder, console)
     sources = with_tokeniser(job, sources, folder)
-    job = fit(job, sources, folder, console, resume=resume)
+    with Loggers(job, folder, console) as loggers:
+        job = fit(job, sources, folder, console, loggers=loggers, resume=resume)
+        _conclude(job, sources, folder, console)
+        loggers.result(job.updates)
+    return result_of(folder)
+
+
+def _conclude(job: Job, sources: Sources, folder: RunFolder, console: Console) -> None:
+    """What follows training: the backbone, the pictures, the evaluation, the report."""
     _, method = load_method(folder.path)
     method.plan = job.plan
     save_backbone(job, method, folder)
@@ -167,7 +178,6 @@ def _run(job: Job, sources: Sources, folder: RunFolder, console: Console, *, res
         console.print(f"{count} files could not be read and were left out; {folder.skipped} says why", highlight=False)
     if job.run.evaluate:
         write_report(folder.path)
-    return result_of(folder)
 
 
 def finish(

@@ -30,8 +30,9 @@ from unlabel.engine.folder import RunFolder
 from unlabel.engine.job import Job, Origin, build_method, decide, recipe
 from unlabel.engine.keep import backbone_facts, load_method, note_skipped, save_backbone, spec_of
 from unlabel.engine.labels import Lesson, fine_tuned, labelled_lesson, open_lesson, unlabelled_lesson
+from unlabel.engine.loggers import Loggers, need
 from unlabel.engine.run import Run
-from unlabel.engine.sources import same_channels
+from unlabel.engine.sources import Sources, same_channels
 from unlabel.errors import Fault, Interrupted
 from unlabel.methods import Classifies, Method
 from unlabel.reporting import write_report
@@ -101,6 +102,7 @@ def _begin(kind: str, run: Path, console: Console, options: Mapping[str, Any]) -
     if kind == "finetune" and chosen.run.get("backbone", "auto") != "auto":
         raise Fault(f"fine-tuning goes on with the backbone of {run}: leave out the option `backbone`")
     asked = Run(**chosen.run)
+    need(asked.log)
     folder = RunFolder(place(asked))
     share = chosen.hyper.get("labels", SHARE)
     lesson = labelled_lesson(asked, share) if kind == "finetune" else unlabelled_lesson(asked, before)
@@ -133,6 +135,7 @@ def _go_on(kind: str, folder: RunFolder, console: Console) -> Result:
     if stored["finished"]:
         console.print(f"{folder.path} is finished already; its report is {folder.report}")
         return result_of(folder)
+    need(job.run.log)
     lesson = open_lesson(job)
     check_unchanged(job, lesson.sources, folder)
     begun = folder.checkpoint.exists()  # else its first weights are still those of the run it goes on from
@@ -146,9 +149,18 @@ def _run(
     sources = lesson.sources
     announce(job, sources, folder, console)
     console.print(f"{int((lesson.known >= 0).sum()):,} labels of {lesson.classes} classes", highlight=False)
-    job = fit(job, sources, folder, console, resume=resume, build=_builder(lesson, origin))
-    if job.run.evaluate:
-        _train_control(job, lesson, folder, console)
+    with Loggers(job, folder, console) as loggers:
+        build = _builder(lesson, origin)
+        job = fit(job, sources, folder, console, loggers=loggers, resume=resume, build=build)
+        if job.run.evaluate:
+            _train_control(job, lesson, folder, console)
+        _conclude(job, sources, folder, console)
+        loggers.result(job.updates)
+    return result_of(folder)
+
+
+def _conclude(job: Job, sources: Sources, folder: RunFolder, console: Console) -> None:
+    """What follows training: backbone and classifier, pictures, evaluation, report."""
     _, method = load_method(folder.path)
     method.plan = job.plan
     save_backbone(job, method, folder)
@@ -159,7 +171,6 @@ def _run(
     close_run(folder, note_skipped(folder, sources.skipped()))
     if job.run.evaluate:
         write_report(folder.path)
-    return result_of(folder)
 
 
 def _builder(lesson: Lesson, origin: Method | None) -> Callable[[Job], Method]:
@@ -186,8 +197,10 @@ def _train_control(job: Job, lesson: Lesson, folder: RunFolder, console: Console
     if control.read()["finished"]:
         return
     console.print(f"its control: from random weights, {len(lesson.known):,} labels", highlight=False)
+    begun, build = control.checkpoint.exists(), _builder(lesson, None)
     try:
-        fit(job, lesson.sources, control, console, resume=control.checkpoint.exists(), build=_builder(lesson, None))
+        with Loggers(job, control, console) as loggers:
+            fit(job, lesson.sources, control, console, loggers=loggers, resume=begun, build=build)
     except Interrupted as stop:
         raise Interrupted(f"stopped while training the control; everything is saved: go on with `{command}`") from stop
     except Fault as problem:  # a control that diverges does not cost the run
@@ -197,7 +210,9 @@ def _train_control(job: Job, lesson: Lesson, folder: RunFolder, console: Console
 
 
 def _control_job(job: Job, lesson: Lesson, folder: RunFolder) -> Job:
-    run = replace(job.run, monitors=0, out=str(control_of(folder).path))
+    # It is no run of its own to W&B and MLflow: its numbers stand beside those of the run.
+    log = tuple(name for name in job.run.log or () if name == "tensorboard")
+    run = replace(job.run, monitors=0, log=log, out=str(control_of(folder).path))
     if job.run.method == "finetune":
         return replace(job, run=run, hyper=job.hyper | {"scratch": True})
     assert job.backbone is not None

@@ -20,6 +20,7 @@ from unlabel.engine import checkpoint
 from unlabel.engine.album import Album, thinned
 from unlabel.engine.folder import RunFolder, plain
 from unlabel.engine.job import Job
+from unlabel.engine.loggers import Loggers
 from unlabel.engine.monitor import Monitor
 from unlabel.engine.progress import ProgressDisplay
 from unlabel.engine.run import seconds
@@ -90,7 +91,7 @@ class Beside(pl.Callback):
     """
 
     def __init__(self, job: Job, folder: RunFolder, monitor: Monitor, display: ProgressDisplay, signals: Signals,
-                 resumed: checkpoint.Checkpoint | None, batches: ViewLoader,
+                 resumed: checkpoint.Checkpoint | None, batches: ViewLoader, loggers: Loggers,
                  album: Album | None = None) -> None:  # fmt: skip
         self.job, self.folder, self.monitor, self.display, self.signals = (
             job,
@@ -101,6 +102,7 @@ class Beside(pl.Callback):
         )
         self.resumed = resumed
         self.batches = batches
+        self.loggers = loggers
         self.seen = resumed.updates if resumed else 0
         self.past = resumed.seconds if resumed else 0.0
         self.aside = 0.0  # seconds spent on readings and checkpoints, which are not training
@@ -193,8 +195,7 @@ class Beside(pl.Callback):
         speed = self.seen * images / max(self.trained, 1e-9)
         loss = sum(terms.values())
         self._note(loss=loss, terms=terms, lr=rate, images_per_second=round(speed, 1))
-        if trainer.logger is not None:
-            trainer.logger.log_metrics({"loss": loss, "lr": rate, "images_per_second": speed, **terms}, step=self.seen)
+        self.loggers.metrics({"loss": loss, "lr": rate, "images_per_second": speed, **terms}, self.seen)
         self.display.show(self.seen, loss=f"{loss:.3f}", **{"img/s": f"{speed:.0f}"})
 
     def _note(self, **facts: Any) -> None:
@@ -237,8 +238,7 @@ class Beside(pl.Callback):
         if not reading:
             return
         self._note(monitor=reading, spectrum=self.monitor.spectra)
-        if method._trainer is not None and method.trainer.logger is not None:
-            method.trainer.logger.log_metrics({f"monitor/{k}": v for k, v in reading.items()}, step=self.seen)
+        self.loggers.metrics({f"monitor/{name}": value for name, value in reading.items()}, self.seen)
         facts = {"kNN": f"{reading['knn']:.1f}%"} if "knn" in reading else {}
         judged = verdict(self.history, final=None, finished=False, collapse_values=self.collapse_values)
         self.display.show(self.seen, **facts, rank=f"{reading['effective_rank']:.0f}", verdict=judged.title)

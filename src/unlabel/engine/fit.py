@@ -4,12 +4,10 @@ import copy
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.loggers import TensorBoardLogger
 from rich.console import Console
 
 from unlabel.data.captions import Tokenise
@@ -23,6 +21,7 @@ from unlabel.engine.compiling import compile_networks
 from unlabel.engine.folder import RunFolder
 from unlabel.engine.job import Job, build_method, recipe
 from unlabel.engine.localise import Localise, localise, whole_view
+from unlabel.engine.loggers import Loggers
 from unlabel.engine.machine import keep_freed_memory, peak_memory_mb
 from unlabel.engine.monitor import Monitor
 from unlabel.engine.policies import refreshes
@@ -60,12 +59,12 @@ def first_batch(job: Job, method: Method, sources: Sources) -> Batch:
         batches.close()
 
 
-def trainer(job: Job, method: Method, callbacks: list[pl.Callback], logger: Any = False) -> pl.Trainer:
+def trainer(job: Job, method: Method, callbacks: list[pl.Callback]) -> pl.Trainer:
     """Lightning's trainer with everything of ours switched on and everything of its own that we replace off."""
     quiet_lightning()
     device = {"cuda": "gpu"}.get(job.settings.device, job.settings.device)
     return pl.Trainer(
-        accelerator=device, devices=1, max_epochs=1, callbacks=callbacks, logger=logger,
+        accelerator=device, devices=1, max_epochs=1, callbacks=callbacks, logger=False,
         precision="bf16-mixed" if job.settings.precision == "bf16" else "32-true",
         accumulate_grad_batches=job.run.accumulate if method.automatic_optimization else 1,
         gradient_clip_val=job.plan.clip if method.automatic_optimization else None,
@@ -130,11 +129,13 @@ def fit(
     folder: RunFolder,
     console: Console,
     *,
+    loggers: Loggers,
     resume: bool = False,
     build: Callable[[Job], Method] = build_method,
 ) -> Job:
     """Train and leave a run folder behind; returns the job with its number of updates fixed.
 
+    loggers: told the numbers of training; closed by whoever made them.
     build: makes the method as it is before the first update.
 
     Raises Fault with a sentence for the user when the loss diverges and the run may not end early; Interrupted after
@@ -148,6 +149,7 @@ def fit(
     album = None
     if draws(method):
         album = Album(folder, job, method.pictured_together, lambda: first_batch(job, method, sources))
+    loggers.open(stored.updates if stored else 0)
     waiting = Waiting()
     if job.updates == 0:
         updates, facts = measure(job, method, monitor, sources, waiting, album)
@@ -156,6 +158,7 @@ def fit(
         pace = f"{facts['per_update'] * 1e3:.0f} ms an update"
         console.print(f"budget {job.run.budget}: {pace}, so {updates} updates ({job.epochs:.1f} epochs)")
         method.total_updates, method.total_epochs = job.updates, job.epochs
+    loggers.settings(job)
     folder.update(collapse_values=method.collapse_values(job.plan.batch_size))
     if stored is not None:
         method.load_state_dict(stored.method)
@@ -163,16 +166,15 @@ def fit(
     done = method.updates
     if done >= (stored.stop["end"] if stored and stored.stop else job.updates):
         return job
-    logger = TensorBoardLogger(folder.path, name=None, version="events", purge_step=done or None)
     display = ProgressDisplay(console, job.updates, done)
     batches = loader(job, method, sources.training, done, job.updates, sources.tokenise)
     if stored is not None and stored.regions is not None:
         batches.regions = stored.regions.numpy()
     crops = Localise(job, sources.training[0], _whole(job, method), batches, refreshes(job.run, job.updates), done)
     with Signals() as signals:
-        beside = Beside(job, folder, monitor, display, signals, stored, batches, album)
+        beside = Beside(job, folder, monitor, display, signals, stored, batches, loggers, album)
         try:
-            trainer(job, method, [waiting, crops, beside], logger).fit(method, batches)
+            trainer(job, method, [waiting, crops, beside]).fit(method, batches)
         except Diverged as problem:
             if beside.stop is None:
                 raise Fault(

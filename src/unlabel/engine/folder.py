@@ -54,6 +54,11 @@ class RunFolder:
         return self.path / "metrics.jsonl"
 
     @property
+    def loggers(self) -> Path:
+        """Which runs of W&B and MLflow belong to it, to go on with."""
+        return self.path / "loggers.json"
+
+    @property
     def checkpoint(self) -> Path:
         """Everything that training needs to go on."""
         return self.path / "checkpoints" / "last.ckpt"

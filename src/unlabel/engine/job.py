@@ -99,7 +99,7 @@ class Job:
         try:
             spec, origin = stored["backbone"], stored.get("origin")
             return cls(
-                run=Run(**stored["run"]),
+                run=Run(**_tuples(stored["run"])),
                 plan=Plan(**_tuples(stored["plan"])),
                 hyper=_tuples(stored["hyper"]),
                 backbone=backbones.Spec(**spec) if spec else None,

@@ -57,6 +57,13 @@ Precision = Literal["auto", "bf16", "32"]
 Crops = Literal["auto", "random", "contrastive", "central", "salient"]
 Behind = Literal["none", "remove", "random", "swap"]
 
+LOGGERS = ("tensorboard", "wandb", "mlflow")
+
+
+def _loggers(value: tuple[str, ...]) -> str | None:
+    known = f"{', '.join(LOGGERS[:-1])} or {LOGGERS[-1]}, several of them with commas between, or none"
+    return None if set(value) <= set(LOGGERS) and len(set(value)) == len(value) else f"must be {known}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
@@ -124,6 +131,10 @@ class Run:
         False, "end training early: after a cool-down at a plateau, at once where it collapsed or diverges"
     )
     save_every: str = option("30s", "time between checkpoints", _duration)
+    log: tuple[str, ...] | None = option(
+        ("tensorboard",), "where numbers of training go beside metrics.jsonl: tensorboard, wandb or mlflow, several "
+        "with commas between, or none", _loggers,
+    )  # fmt: skip
     evaluate: bool = option(True, "evaluate and write the report after training")
 
 
@@ -173,7 +184,7 @@ def convert(value: Any, kind: Any) -> Any:
             raise ValueError("true or false")
         return words[str(value).lower()]
     if get_origin(kind) is tuple:
-        parts = value.strip("()").split(",") if isinstance(value, str) else list(value)
+        parts = [part.strip() for part in value.strip("()").split(",")] if isinstance(value, str) else list(value)
         inner = get_args(kind)
         inner = inner[:1] * len(parts) if Ellipsis in inner else inner
         if len(parts) != len(inner):
