@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Result",
     "Scanned",
+    "atlas",
     "bench",
     "compare",
     "distil",
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from unlabel.api import (
         Result,
         Scanned,
+        atlas,
         bench,
         compare,
         distil,

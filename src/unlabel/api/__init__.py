@@ -21,3 +21,4 @@ from unlabel.api.using import load as load
 from unlabel.api.using import neighbors as neighbors
 from unlabel.api.using import report as report
 from unlabel.api.using import translate as translate
+from unlabel.api.viewing import atlas as atlas

@@ -46,13 +46,23 @@ def vector_of(embed: Callable[[Tensor], Tensor], pixels: Tensor, view: View) -> 
 
 
 def vectors_of(
-    embed: Callable[[Tensor], Tensor], source: Source, view: View, run: str | Path, console: Console | None
+    embed: Callable[[Tensor], Tensor],
+    source: Source,
+    view: View,
+    run: str | Path,
+    console: Console | None,
+    indices: np.ndarray | None = None,
 ) -> Features:
-    """The vectors of all readable pictures of a source."""
+    """The vectors of all readable pictures of a source, or of those at `indices`."""
     same_channels(source, view.channels, f"the run {run}")
+    count = len(source) if indices is None else len(indices)
     with stages(console or Console(stderr=True), "embedding") as progress:
         found = extract_all(
-            {"": embed}, source, view, progress=lambda share: progress(f"{len(source):,} images", share)
+            {"": embed},
+            source,
+            view,
+            indices=indices,
+            progress=lambda share: progress(f"{count:,} images", share),
         )
     return found[""]
 

@@ -1,4 +1,4 @@
-"""Commands for a run folder: evaluate, segment, embed, neighbors, report, export, translate."""
+"""Commands for a run folder: evaluate, segment, embed, neighbors, atlas, report, export, translate."""
 
 import click
 
@@ -6,6 +6,7 @@ from unlabel.cli import LOG, OUT, cli, example
 from unlabel.errors import Fault
 
 RUN = click.argument("run", type=click.Path())
+SERVE = "python -m http.server --bind 127.0.0.1 --directory"
 
 
 @cli.command(
@@ -96,6 +97,28 @@ def neighbors(run: str, query: str, data: str, out: str, k: int) -> None:
     for path, distance in api.neighbors(run, query=query, data=data, out=out, k=k, console=LOG):
         OUT.print(f"{distance:.4f}  {path}", highlight=False, markup=False)
     OUT.print(f"picture: {out}", highlight=False)
+
+
+@cli.command(
+    epilog=example(
+        "unlabel atlas runs/simclr-photos-1",
+        "unlabel atlas runs/simclr-photos-1 --data photos/ --images 10000",
+        "unlabel atlas runs/simclr-photos-1 --export atlas/",
+    )
+)
+@RUN
+@click.option("--data", help="Images to embed and show. Default: those that the run's evaluation embedded.")
+@click.option("--images", type=click.IntRange(3, 20_000), help="Embed so many, evenly taken. Default: 2000.")
+@click.option("--port", type=click.IntRange(1, 65_535), help="Port of 127.0.0.1. Default: 5055 or the next free one.")
+@click.option("--no-open", is_flag=True, help="Do not open a browser.")
+@click.option("--export", type=click.Path(file_okay=False), help="Write the page to this folder instead of serving it.")
+def atlas(run: str, data: str | None, images: int | None, port: int | None, no_open: bool, export: str | None) -> None:
+    """Open the embeddings of a run in an interactive viewer (Embedding Atlas), on this machine only."""
+    from unlabel import api
+
+    written = api.atlas(run, data=data, images=images, port=port, browser=not no_open, export=export, console=LOG)
+    if written is not None:
+        OUT.print(f"atlas: {written}; look at it with `{SERVE} {written}`", highlight=False)
 
 
 @cli.command(epilog=example("unlabel report runs/simclr-photos-1"))

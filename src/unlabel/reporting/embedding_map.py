@@ -29,8 +29,8 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
-def embedding_map(embeddings: Embeddings) -> Map | None:
-    """A map of at most 1,500 embeddings, evenly taken, with a fixed seed. None below three points.
+def embedding_map(embeddings: Embeddings, most: int = ROWS) -> Map | None:
+    """A map of at most so many embeddings, evenly taken, with a fixed seed. None below three points.
 
     t-SNE (van der Maaten & Hinton 2008) of the length-one embeddings after PCA to 50 directions, started from PCA, so
     that the coarse arrangement means something (Kobak & Berens 2019); PCA alone for few points and a collapsed cloud.
@@ -38,7 +38,7 @@ def embedding_map(embeddings: Embeddings) -> Map | None:
     n = len(embeddings.vectors)
     if n < 3:
         return None
-    rows = np.arange(n) if n <= ROWS else np.linspace(0, n - 1, ROWS).round().astype(int)
+    rows = np.arange(n) if n <= most else np.linspace(0, n - 1, most).round().astype(int)
     x = unit(embeddings.vectors[rows].astype(np.float64))
     x = x - x.mean(0)
     if x.std() < 1e-7:

@@ -68,6 +68,14 @@ class RunFiles:
     skipped: list[dict[str, Any]]
     notes: list[str] = field(default_factory=list)
 
+    def classes(self) -> list[str] | None:
+        """Names of the classes, from the evaluation or from the data."""
+        data = self.run.get("data")
+        for found in ((self.evaluation or {}).get("classes"), data.get("classes") if isinstance(data, dict) else None):
+            if isinstance(found, list):
+                return [str(name) for name in found]
+        return None
+
 
 def read_run(folder: Path, *, pictures: bool = True) -> RunFiles:
     """Reads a run folder; pictures=False leaves embeddings, pictures and skipped files unread.

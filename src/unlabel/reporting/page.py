@@ -131,7 +131,7 @@ def _content(run: RunFiles) -> dict[str, Any]:
         "embeds": embeddings is not None or spectrum_chart is not None or not _says_itself(evaluation),
     }
     if embeddings is not None and len(embeddings.vectors) > 1:
-        names = label_names(embeddings.labels, _classes(run))
+        names = label_names(embeddings.labels, run.classes())
         found, near = embedding_map(embeddings), Near.of(embeddings)
         if found is not None:
             content |= {"map": map_data(found, embeddings, sprite, names, near), "map_how": found.how}
@@ -146,15 +146,6 @@ def _content(run: RunFiles) -> dict[str, Any]:
 def _says_itself(evaluation: dict[str, Any]) -> bool:
     """Whether the numbers are of what the network says, and not of embeddings."""
     return bool(evaluation.get("translation") or evaluation.get("classification"))
-
-
-def _classes(run: RunFiles) -> list[str] | None:
-    """Names of the classes, from the evaluation or from the data."""
-    data = run.run.get("data")
-    for found in ((run.evaluation or {}).get("classes"), data.get("classes") if isinstance(data, dict) else None):
-        if isinstance(found, list):
-            return [str(name) for name in found]
-    return None
 
 
 def _count(data: Any) -> int:

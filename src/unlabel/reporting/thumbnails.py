@@ -20,7 +20,7 @@ def write_thumbnails(images: Iterable[Tensor], folder: Path, tile: int = 48) -> 
     tile    side in pixels: each image is shrunk (or enlarged) so that its shorter side fits, and cut to its centre
     Returns the path of thumbnails.jpg. Tile i lies in row i // columns, column i % columns.
     """
-    tiles = [_thumbnail(image, tile) for image in images]
+    tiles = [thumbnail(image, tile) for image in images]
     columns = max(1, math.ceil(math.sqrt(len(tiles))))
     rows = max(1, math.ceil(len(tiles) / columns))
     sprite = Image.new("RGB", (columns * tile, rows * tile))
@@ -36,7 +36,8 @@ def write_thumbnails(images: Iterable[Tensor], folder: Path, tile: int = 48) -> 
     return path
 
 
-def _thumbnail(image: Tensor, tile: int) -> Image.Image:
+def thumbnail(image: Tensor, tile: int) -> Image.Image:
+    """The central square of an image, uint8 [C, H, W], as a picture of `tile` pixels a side."""
     pixels = as_rgb(image.detach().cpu()).permute(1, 2, 0).numpy()  # [H, W, 3]
     side = min(pixels.shape[:2])
     top, left = (pixels.shape[0] - side) // 2, (pixels.shape[1] - side) // 2
