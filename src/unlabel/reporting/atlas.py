@@ -34,7 +34,8 @@ def atlas_table(embeddings: Embeddings, pictures: Sequence[Image.Image | None], 
 
     Columns: x, y on the report's map (same method, same seed);  image, its bytes;  path;  label in words, where any is
     known;  neighbors, the ten nearest rows with their cosine distances;  nearest, the distance to the first;
-    density, their mean cosine, low for what stands alone;  agree, the share of the ten that have the row's label, where all labels are known.
+    density, their mean cosine, low for what stands alone;  agree, the share of the ten that have the row's label, where
+    all labels are known.
     """
     found = embedding_map(embeddings, most=len(embeddings.vectors))
     assert found is not None

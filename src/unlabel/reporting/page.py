@@ -101,7 +101,7 @@ def _content(run: RunFiles) -> dict[str, Any]:
         "evaluated": run.evaluation is not None,
         "accuracy": accuracy(evaluation),
         "protocol": facts.protocol(evaluation),
-        "confused": confused(evaluation, _classes(run)),
+        "confused": confused(evaluation, run.classes()),
         "further": further(evaluation),
         "curves": curve_charts,
         "factors": factors(evaluation),
