@@ -112,7 +112,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones(wrong: str) -> None:
 def test_what_is_not_installed_is_said_before_anything_is_done(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loggers, "find_spec", lambda name: None)
+    monkeypatch.setattr(loggers, "find_spec", lambda asked: None if asked == name else SimpleNamespace(origin=asked))
     out = tmp_path / "run"
     with pytest.raises(Fault, match=rf"{name}, which is not installed: pip install 'unlabel\[{name}\]'"):
         unlabel.pretrain("simclr", **OPTIONS | {"out": out, "log": f"tensorboard,{name}", "data": "/does/not/exist"})

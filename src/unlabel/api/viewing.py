@@ -1,12 +1,12 @@
 """The embeddings of a run in an interactive viewer."""
 
+import json
 import os
 import socket
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
 import urllib.request
 import webbrowser
 from importlib.util import find_spec
@@ -19,11 +19,12 @@ from rich.console import Console
 
 from unlabel.api.queries import vectors_of, view_of
 from unlabel.data.open import open_source
+from unlabel.engine.callbacks import Signals
 from unlabel.engine.folder import RunFolder
 from unlabel.engine.job import Job
 from unlabel.engine.keep import load_backbone
 from unlabel.errors import Fault
-from unlabel.reporting.atlas import MOST, atlas_table, stored_atlas
+from unlabel.reporting.atlas import MOST, atlas_charts, atlas_table, stored_atlas
 from unlabel.reporting.files import Embeddings
 from unlabel.reporting.thumbnails import thumbnail
 
@@ -68,11 +69,12 @@ def atlas(
         # The viewer's title is the name of what it is given.
         rows = Path(folder) / f"{Path(run).resolve().name}.parquet"
         pq.write_table(table, rows)
+        rows.with_suffix(".json").write_text(json.dumps({"charts": atlas_charts(table)}))
         if chosen is None:
             assert place is not None
-            _run(rows, "--export-application", str(place)).communicate()
-            if not (place / "index.html").exists():
-                raise Fault(f"Embedding Atlas wrote nothing to {place}; its own words are above")
+            status = _run(rows, "--export-application", str(place)).wait()
+            if status or not (place / "index.html").exists():
+                raise Fault(f"Embedding Atlas wrote nothing to {place} (status {status}); its own words are above")
             return place
         _serve(rows, chosen, len(table), browser, console)
     return None
@@ -98,37 +100,40 @@ def _run(rows: Path, *more: str) -> "subprocess.Popen[bytes]":
     """The viewer's own command, with the columns named. It computes no embedding and asks no network for anything."""
     words = ["--image", "image", "--x", "x", "--y", "y", "--neighbors", "neighbors", "--disable-projection"]
     # What stands for a region of the map is its densest image: the viewer's own measure takes half a minute.
-    words += ["--text", "path", "--pagerank", "density"]
+    words += ["--text", "path", "--pagerank", "density", "--state", str(rows.with_suffix(".json"))]
     quiet = {**os.environ, "HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
     command = [sys.executable, "-m", "embedding_atlas.cli", str(rows), *words, *more]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, env=quiet)
+    # In a session of its own it hears of Ctrl-C from us alone.
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, env=quiet, start_new_session=True)
 
 
 def _serve(rows: Path, port: int, count: int, browser: bool, console: Console) -> None:
     address = f"http://{HOST}:{port}"
     viewer = _run(rows, "--host", HOST, "--port", str(port), "--no-auto-port")
-    try:
-        _await(address, viewer)
-        console.print(f"{count:,} images at {address} (Ctrl-C ends it)", highlight=False)
-        if browser:
-            webbrowser.open(address)
-        viewer.wait()
-    except KeyboardInterrupt:
-        pass
-    finally:
-        viewer.terminate()
-        viewer.wait()
-
-
-def _await(address: str, viewer: "subprocess.Popen[bytes]") -> None:
-    """Return when the viewer answers; Fault when it ends before."""
-    while viewer.poll() is None:
+    with Signals() as signals:
         try:
-            urllib.request.build_opener(urllib.request.ProxyHandler({})).open(address, timeout=5).close()
-            return
-        except (urllib.error.URLError, OSError):
-            time.sleep(_GLANCE)
-    raise Fault(f"Embedding Atlas did not start at {address}; its own words are above")
+            while viewer.poll() is None and not signals.asked and not _answers(address):
+                time.sleep(_GLANCE)
+            if viewer.poll() is None and not signals.asked:
+                console.print(f"{count:,} images at {address} (Ctrl-C ends it)", highlight=False)
+                if browser:
+                    webbrowser.open(address)
+            while viewer.poll() is None and not signals.asked:
+                time.sleep(_GLANCE)
+        finally:
+            viewer.terminate()
+            viewer.wait()
+    if viewer.returncode > 0:  # it is not we who ended it
+        raise Fault(f"Embedding Atlas failed (status {viewer.returncode}); its own words are above")
+
+
+def _answers(address: str) -> bool:
+    """Whether there is a page; no proxy is asked for what lies on this machine."""
+    try:
+        urllib.request.build_opener(urllib.request.ProxyHandler({})).open(address, timeout=5).close()
+    except OSError:
+        return False
+    return True
 
 
 def _port(asked: int | None) -> int:

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 from PIL import Image
@@ -57,6 +58,28 @@ def atlas_table(embeddings: Embeddings, pictures: Sequence[Image.Image | None], 
     if known.all():
         columns["agree"] = (embeddings.labels[near] == embeddings.labels[:, None]).mean(1)
     return pa.table(columns)
+
+
+def atlas_charts(table: pa.Table) -> dict[str, Any]:
+    """What the viewer shows first, in its own words: the map coloured by label, the images, counts and histograms."""
+    names = set(table.column_names)
+    label = {"category": "label"} if "label" in names else {}
+    data = {"x": "x", "y": "y", "image": "image", "text": "path", "neighbors": "neighbors", "importance": "density"}
+    charts: list[dict[str, Any]] = [
+        {"type": "embedding", "title": "Map", "data": data | label},
+        {"type": "instances", "title": "Images"},
+    ]
+    if label:
+        charts.append({"type": "count-plot", "title": "label", "data": {"field": "label"}})
+    charts += [_histogram(name) for name in ("agree", "density", "nearest") if name in names]
+    charts.append({"type": "predicates", "title": "SQL predicates"})
+    return {str(i + 1): chart for i, chart in enumerate(charts)}
+
+
+def _histogram(name: str) -> dict[str, Any]:
+    bars = {"mark": "bar", "encoding": {"x": {"field": name}, "y": {"aggregate": "count"}}}
+    layers = [bars | {"style": {"fillColor": "$markColorFade"}}, bars | {"filter": "$filter"}]
+    return {"title": name, "layers": layers, "selection": {"brush": {"encoding": "x"}}}
 
 
 def _encoded(picture: Image.Image) -> bytes:

@@ -29,13 +29,13 @@ def unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
-def embedding_map(embeddings: Embeddings, most: int = ROWS) -> Map | None:
-    """A map of at most so many embeddings, evenly taken, with a fixed seed. None below three points.
+def embedding_map(embeddings: Embeddings, most: int | None = None) -> Map | None:
+    """A map of at most so many embeddings (1,500), evenly taken, with a fixed seed. None below three points.
 
     t-SNE (van der Maaten & Hinton 2008) of the length-one embeddings after PCA to 50 directions, started from PCA, so
     that the coarse arrangement means something (Kobak & Berens 2019); PCA alone for few points and a collapsed cloud.
     """
-    n = len(embeddings.vectors)
+    n, most = len(embeddings.vectors), most or ROWS
     if n < 3:
         return None
     rows = np.arange(n) if n <= most else np.linspace(0, n - 1, most).round().astype(int)
