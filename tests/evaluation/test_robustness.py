@@ -8,8 +8,10 @@ import torch
 
 from tests.evaluation.pictures import Bars
 from unlabel.evaluation import robustness as module
-from unlabel.evaluation.corruptions import NAMES, corrupt
+from unlabel.evaluation.corruptions import corrupt
+from unlabel.evaluation.protocol import Protocol
 from unlabel.evaluation.robustness import declared, robustness
+from unlabel.evaluation.severities import FURTHER, NAMES
 from unlabel.views import evaluation
 
 VIEW = evaluation(16)
@@ -43,7 +45,8 @@ def test_accuracies_and_means_by_hand():
         expected = [right(corrupt(pictures, name, s, indices=indices)) for s in range(1, 6)]
         assert scores["corruptions"][name]["severities"] == pytest.approx(expected)
         assert scores["corruptions"][name]["mean"] == pytest.approx(np.mean(expected))
-    assert scores["corrupted"] == pytest.approx(np.mean([c["mean"] for c in scores["corruptions"].values()]))
+    for kind, which in (("corrupted", set(NAMES) - set(FURTHER)), ("further", FURTHER)):
+        assert scores[kind] == pytest.approx(np.mean([scores["corruptions"][name]["mean"] for name in which]))
     blind = found["never"]["one"]
     assert blind["clean"] == pytest.approx(blind["corrupted"]) == pytest.approx(50)
 
@@ -62,7 +65,7 @@ def test_chunks_change_nothing_and_all_readers_see_the_same(monkeypatch):
     whole = robustness({"a": reader("a"), "b": reader("b")}, source, VIEW, indices=np.arange(10), progress=told.append)
     assert torch.equal(torch.cat(seen["a"]), torch.cat(seen["b"])) and len(seen["a"][0]) == 9
     assert whole["mean"]["a"] == whole["mean"]["b"]
-    assert told == sorted(told) and told[-1] == pytest.approx(1) and len(told) == 61
+    assert told == sorted(told) and told[-1] == pytest.approx(1) and len(told) == 96
     monkeypatch.setattr(module, "_BYTES", 3 * 4 * 3 * 16 * 16)
     assert robustness({"a": bright}, source, VIEW, indices=np.arange(10))["mean"]["a"] == whole["mean"]["a"]
 
@@ -85,12 +88,27 @@ def test_the_seed_is_that_of_the_noise():
 
 
 def test_the_protocol_says_how_strong():
-    said = json.loads(json.dumps(declared(VIEW, memory=20_000, queries=300, seed=3)))
+    said = json.loads(json.dumps(declared(VIEW, memory=20_000, queries=300, protocol=Protocol(seed=3)).as_dict()))
     assert said["images"] == 300 and said["knn"].startswith("5,000") and said["seed"] == 3
     assert said["corruptions"]["contrast"] == [0.75, 0.5, 0.4, 0.3, 0.15] and said["severities"].endswith(
         "CIFAR-10-C, at 16 px"
     )
-    assert declared(evaluation(224), memory=10, queries=9_999, seed=0)["images"] == 1_000
+    assert said["version"] == 2 and said["further"] == ["gaussian_blur", "saturate", "speckle_noise", "spatter"]
+    assert "16 px" in said["view"] and said["layer"] and said["weights"]
+    assert declared(evaluation(224), memory=10, queries=9_999, protocol=Protocol()).as_dict()["images"] == 1_000
+
+
+def test_it_says_at_first_how_long_it_will_take():
+    told, seen = [], []
+
+    def read(x):
+        seen.append(len(told))
+        return bright(x)
+
+    again = robustness({"a": read}, Bars(40, classes=2), VIEW, indices=np.arange(40), announce=told.append)
+    assert len(told) == 1 and told[0] > 0
+    assert seen.count(0) == 19 and seen.count(1) == 96  # each was tried once, and then all are counted
+    assert again == robustness({"a": bright}, Bars(40, classes=2), VIEW, indices=np.arange(40))
 
 
 def test_nothing_readable():

@@ -71,11 +71,19 @@ class ProgressDisplay:
 def stages(console: Console, what: str) -> Iterator[Callable[[str, float], None]]:
     """Shows the stages of `what`, such as "evaluating": inside, call what this gives with a stage and its share done.
 
-    On a terminal it is a bar that goes away at the end; elsewhere one line at the start.
+    On a terminal it is a bar that goes away at the end; elsewhere one line at the start, and one for each stage that
+    says how long it will take.
     """
     if not console.is_terminal:
         console.print(f"{what} ...", highlight=False)
-        yield lambda stage, share: None
+        said: set[str] = set()
+
+        def say(stage: str, share: float) -> None:
+            if ", about " in stage and stage not in said:
+                said.add(stage)
+                console.print(f"{what}: {stage}", highlight=False)
+
+        yield say
         return
     columns = (TextColumn("[bold]{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as bar:

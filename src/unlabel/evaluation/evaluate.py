@@ -14,9 +14,10 @@ from unlabel.data.source import Source
 from unlabel.diagnostics import measure, singular_values, tolerance
 from unlabel.errors import Fault
 from unlabel.evaluation.controls import SETTLED_ON, pixels, random_weights, settle
-from unlabel.evaluation.factors import chance, factor_scores, kind, word
+from unlabel.evaluation.factors import chance, declared_factors, factor_scores, kind, word
 from unlabel.evaluation.features import Embed, Features, extract_all, light_views, light_views_all
-from unlabel.evaluation.labelled import FURTHER, Known, declared, labelled_scores
+from unlabel.evaluation.kinds import same
+from unlabel.evaluation.labelled import FURTHER, SLOW, Known, declared, labelled_scores
 from unlabel.evaluation.projection import projected
 from unlabel.evaluation.protocol import Protocol, balanced
 from unlabel.views import View
@@ -41,6 +42,7 @@ def evaluate(
     progress: Progress | None = None,
     threads: int | None = None,
     measured: Mapping[str, Any] | None = None,
+    before: Mapping[str, Any] | None = None,
     everything: bool = False,
 ) -> dict[str, Any]:
     """Measure a frozen representation and its controls.
@@ -55,19 +57,23 @@ def evaluate(
     threads        that decode and render
     measured       what this function returned for another run of the same network and images: its controls are taken
                    over where the protocol is the same to the last word, those of retrieval and the rest included
+    before         what this function returned for the same weights and images: what takes its time is taken over from
+                   there where its protocol and that of the evaluation are what they would be now
     everything     measure what takes its time too: clustering, and accuracy on corrupted images
 
-    Returns plain values for JSON: {"protocol", "classes", "knn": {"run", "random", "pixels"} in %, "linear": {the
-    same three: {"top1", "top5"} in %}, "confusion": `confusion` of the run's linear probe, "retrieval", "clustering",
+    Returns plain values for JSON: {"protocol", "classes", "knn": {"run", "random", "pixels"} in %, "linear": {the same
+    three: {"top1", "top5"} in %}, "confusion": `confusion` of the run's linear probe, "retrieval", "clustering",
     "robustness" (of the same three, each beside its protocol: see `labelled_scores`; the last two None unless
-    `everything`), "factors": {name: {the same three, "kind", "chance", "word"}}, "spectrum", "effective_rank",
-    "participation_ratio", "spectral_decay", "dimensions" (D), "dimensions_99", "images", "std", "mean_cosine",
-    "norm", "norm_std", "uniformity", "alignment", "lidar" (None where 7 x images < D, images being 200 at most),
-    "tolerance" (None without two labelled images of a class), "untrained": {the same shape of the random weights},
-    "projection": {the same shape and "spectrum" of what the loss compared; None where that is the representation},
-    "non_finite" (embeddings), "skipped" (images), "translation": None}. The shape of the embeddings is that of the
-    queries. What needs labels is None without two classes of them, factors where the source knows none, both where the
-    queries are the memory itself; everything measured is None where an embedding is not finite.
+    `everything` or known `before`), "factors": {name: {the same three, "kind", "chance", "word"}}, "protocols":
+    {"factors": how those were read}, "kept": [what was taken over from `before`], "controls_non_finite": {control: how
+    many of its embeddings; it is left out everywhere}, "spectrum", "effective_rank", "participation_ratio",
+    "spectral_decay", "dimensions" (D), "dimensions_99", "images", "std", "mean_cosine", "norm", "norm_std",
+    "uniformity", "alignment", "lidar" (None where 7 x images < D, images being 200 at most), "tolerance" (None without
+    two labelled images of a class), "untrained": {the same shape of the random weights}, "projection": {the same shape
+    and "spectrum" of what the loss compared; None where that is the representation}, "non_finite" (embeddings),
+    "skipped" (images), "translation": None}. The shape of the embeddings is that of the queries. What needs labels is
+    None without two classes of them, factors where the source knows none, both where the queries are the memory itself;
+    everything measured is None where an embedding is not finite.
     Fault: no image can be read.
     """
     tell = progress or (lambda what, share: None)
@@ -106,8 +112,13 @@ def evaluate(
     queries = look("queries", test_source, asked)
     memory = look("memory", train_source, remembered) if probed else {}
     run = queries["run"]
-    broken = sum(int((~torch.isfinite(part["run"].vectors)).any(dim=1).sum()) for part in (queries, memory) if part)
     skipped = len(run.skipped) + (len(memory["run"].skipped) if memory else 0)
+    lost = {who: _non_finite(who, queries, memory) for who in list(queries)}
+    broken = lost.pop("run")
+    lost = {who: count for who, count in lost.items() if count}
+    for who in lost:  # nothing can be said of such a control: it has no nearest, and no classifier can be fitted
+        for part in (queries, memory, embeds):
+            part.pop(who, None)  # type: ignore[attr-defined]
 
     seen = {who: Known.of(who, memory[who], queries[who], device) for who in queries} if labelled else {}
     seen = {who: one for who, one in seen.items() if one.enough}  # what was readable may be too little
@@ -116,8 +127,11 @@ def evaluate(
     if measured is not None and not _same(measured, stated, further):
         return evaluate(
             embed, train_source, test_source, view=view, untrained=untrained, project=project, device=device,
-            protocol=protocol, progress=progress, threads=threads, everything=everything,
+            protocol=protocol, progress=progress, threads=threads, before=before, everything=everything,
         )  # fmt: skip
+    kept: dict[str, Any] = {}
+    if before is not None and seen and not everything:
+        kept = _still_true(before, stated, declared(seen["run"], view, protocol, everything=True))
     result: dict[str, Any] = {
         "protocol": stated,
         "classes": train_source.classes,
@@ -125,7 +139,11 @@ def evaluate(
         "linear": None,
         "confusion": None,
         **dict.fromkeys(FURTHER),
+        **({} if broken else kept),
         "factors": None,
+        "protocols": {},
+        "kept": [] if broken else list(kept),
+        "controls_non_finite": lost,
         "spectrum": None,
         "effective_rank": None,
         "participation_ratio": None,
@@ -178,14 +196,34 @@ def evaluate(
         )
         result |= _with_controls(scores, measured)
     if factored:
+        how = declared_factors(protocol.shown(view), memory=len(memory["run"]), queries=len(run))
+        result["protocols"]["factors"] = how.as_dict()
         result["factors"] = _factors(train_source, test_source, queries, memory, protocol, device, tell, measured)
     return result
+
+
+def _non_finite(who: str, *parts: dict[str, Features]) -> int:
+    """How many embeddings of a network are not finite."""
+    return sum(int((~torch.isfinite(part[who].vectors)).any(dim=1).sum()) for part in parts if who in part)
 
 
 def _same(measured: Mapping[str, Any], stated: dict[str, Any], further: dict[str, dict[str, Any]]) -> bool:
     """Whether another run's controls are finite and were measured as they would be here, each by the same protocol."""
     theirs = {name: (measured.get(name) or {}).get("protocol") for name in further}
-    return not measured["non_finite"] and json.loads(json.dumps([stated, further])) == [measured["protocol"], theirs]
+    ours = json.loads(json.dumps({"": stated, **further}))
+    whole = not measured["non_finite"] and not measured.get("controls_non_finite")
+    return whole and all(same(ours[name], how) for name, how in {"": measured["protocol"], **theirs}.items())
+
+
+def _still_true(
+    before: Mapping[str, Any], stated: dict[str, Any], further: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+    """What takes its time, of an evaluation of the same weights and images, where it would be measured alike."""
+    ours = json.loads(json.dumps({"": stated, **further}))
+    if before.get("protocol") != ours[""]:
+        return {}
+    known = {name: before.get(name) for name in further if name in SLOW}
+    return {name: found for name, found in known.items() if found and found.get("protocol") == ours[name]}
 
 
 def _with_controls(
@@ -264,12 +302,10 @@ def _stated(
 ) -> dict[str, Any]:
     """The protocol with what was really used: how many images, which view, which data."""
     count = int((queries["run"].labels >= 0).sum()) if labelled else len(queries["run"])
-    resized = f"{view.size} px, {view.interpolation} with antialiasing"
     used = replace(
-        protocol,
+        protocol.shown(view),
         memory=len(memory["run"]) if memory else 0,
         queries=count,
-        view=f"largest central square at {resized}" if view.crop == "centre" else f"{view.crop} crop at {resized}",
         data=protocol.data or (train.name if train.name == test.name else f"{train.name} and {test.name}"),
     )
     return used.as_dict()

@@ -13,12 +13,14 @@ from unlabel.data.source import Source
 from unlabel.evaluation import clustering, retrieval, robustness
 from unlabel.evaluation.confusion import confusion
 from unlabel.evaluation.features import Embed, Features
+from unlabel.evaluation.kinds import Declared
 from unlabel.evaluation.knn import knn_accuracy, knn_predict
 from unlabel.evaluation.linear import LinearProbe, fit_probe
 from unlabel.evaluation.protocol import Protocol, balanced
 from unlabel.views import View
 
 FURTHER = ("retrieval", "clustering", "robustness")
+SLOW = FURTHER[1:]
 _AT_ONCE = 256  # images that a network is shown at once
 _COSINE = "cosine, pixels as for nearest neighbours"
 
@@ -65,31 +67,37 @@ class Known:
 
 def declared(known: Known, view: View, protocol: Protocol, everything: bool) -> dict[str, dict[str, Any]]:
     """The protocol of each of `FURTHER` that is measured, as plain values for JSON."""
-    memory, queries = len(known.labels), len(known.truth)
-    found: dict[str, dict[str, Any]] = {
-        "retrieval": {
-            "version": 1,
-            "candidates": memory,
-            "queries": queries,
-            "similarity": _COSINE,
-            "recall@k": "whether one at least of the k nearest is of the query's class",
-            "equally_far": "other classes first",
-            "chance": "mean over all orders",
-        }
+    memory, queries, seen = len(known.labels), len(known.truth), protocol.shown(view).seen()
+    found = {
+        "retrieval": Declared(
+            "retrieval",
+            {
+                **seen,
+                "candidates": memory,
+                "queries": queries,
+                "similarity": _COSINE,
+                "recall@k": "whether one at least of the k nearest is of the query's class",
+                "equally_far": "other classes first",
+                "chance": "mean over all orders",
+            },
+        )
     }
     if everything:
-        found["clustering"] = {
-            "version": 1,
-            "images": queries,
-            "clusters": len(known.truth.unique()),
-            "which": "the queries; as many clusters as they have classes",
-            "kmeans": f"Lloyd from k-means++ on unit vectors, best of {clustering.RESTARTS} starts",
-            "similarity": _COSINE,
-            "chance": f"mean of {clustering.SHUFFLES} times the run's clusters with shuffled labels",
-            "seed": protocol.seed,
-        }
-        found["robustness"] = robustness.declared(view, memory=memory, queries=queries, seed=protocol.seed)
-    return found
+        found["clustering"] = Declared(
+            "clustering",
+            {
+                **seen,
+                "images": queries,
+                "clusters": len(known.truth.unique()),
+                "which": "the queries; as many clusters as they have classes",
+                "kmeans": f"Lloyd from k-means++ on unit vectors, best of {clustering.RESTARTS} starts",
+                "similarity": _COSINE,
+                "chance": f"mean of {clustering.SHUFFLES} times the run's clusters with shuffled labels",
+                "seed": protocol.seed,
+            },
+        )
+        found["robustness"] = robustness.declared(view, memory=memory, queries=queries, protocol=protocol)
+    return {name: how.as_dict() for name, how in found.items()}
 
 
 def labelled_scores(
@@ -140,14 +148,27 @@ def labelled_scores(
         if "robustness" in further:
             readers[who] = _reader(embeds[who], one, probe, protocol)
     if readers:
+        stage = "corrupted images"
+
+        def announce(seconds: float) -> None:
+            nonlocal stage
+            stage = f"corrupted images, {about(seconds)}"
+            tell(stage, 0.0)
+
         truth, asked = known["run"].truth.numpy(), known["run"].asked.numpy()
         found["robustness"] |= robustness.robustness(
             readers, source, view,
             indices=asked[balanced(truth, robustness.QUERIES, protocol.seed)],
             seed=protocol.seed, device=device,
-            progress=lambda share: tell("corrupted images", share),
+            progress=lambda share: tell(stage, share),
+            announce=announce,
         )  # fmt: skip
     return found
+
+
+def about(seconds: float) -> str:
+    """A time that is only estimated, in words."""
+    return "less than a minute" if seconds < 50 else f"about {max(1, round(seconds / 60))} min"
 
 
 def _retrieved(found: dict[str, Any], who: str, m: Tensor, q: Tensor, one: Known) -> dict[str, Any] | None:

@@ -1,9 +1,12 @@
 """How numbers are made: one frozen record, written beside every one of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+
+from unlabel.evaluation.kinds import Declared
+from unlabel.views import View
 
 PIXELS = "pixels at 32 x 32 or less, each image's mean and the memory's mean image taken away"
 
@@ -12,7 +15,6 @@ PIXELS = "pixels at 32 x 32 or less, each image's mean and the memory's mean ima
 class Protocol:
     """One way to evaluate. Numbers compare only where everything here is equal.
 
-    version         counts changes of what the other fields mean
     k, temperature  nearest neighbours that vote, with weights exp(cos / temperature)
     memory          at most so many images whose labels are known to the probes
     queries         at most so many images that are asked about
@@ -20,12 +22,11 @@ class Protocol:
     l2              penalties that the linear probe chooses from, strongest first
     view            what is shown to the network, in words
     layer           which features are looked at
-    weights         whose weights, where a method has a teacher
+    weights         whose: the teacher's or the student's, where a method has both
     data            the collection
     split           how queries were kept apart from training
     """
 
-    version: int = 1
     k: int = 20
     temperature: float = 0.07
     memory: int = 20_000
@@ -40,17 +41,14 @@ class Protocol:
 
     def as_dict(self) -> dict[str, Any]:
         """The record as plain values for JSON."""
-        return {
-            "version": self.version,
+        stated = {
             "data": self.data,
             "split": self.split,
             "memory": self.memory,
             "queries": self.queries,
             "k": self.k,
             "temperature": self.temperature,
-            "view": self.view,
-            "layer": self.layer,
-            "weights": self.weights,
+            **self.seen(),
             "linear": {
                 "classifier": "logistic regression, L-BFGS on all images at once",
                 "features": "standardised by the memory's mean and standard deviation",
@@ -61,6 +59,17 @@ class Protocol:
             "pixels": PIXELS,
             "seed": self.seed,
         }
+        return Declared("frozen", stated).as_dict()
+
+    def seen(self) -> dict[str, str]:
+        """What every kind of number says of the network: whose weights, which layer, which view."""
+        return {"weights": self.weights, "layer": self.layer, "view": self.view}
+
+    def shown(self, view: View) -> "Protocol":
+        """The same with what this view shows, in words."""
+        resized = f"{view.size} px, {view.interpolation} with antialiasing"
+        what = f"largest central square at {resized}" if view.crop == "centre" else f"{view.crop} crop at {resized}"
+        return replace(self, view=what)
 
 
 def balanced(labels: np.ndarray, limit: int, seed: int) -> np.ndarray:
