@@ -41,6 +41,27 @@ def test_a_run_is_compared_with_its_controls(cnn_run: Path, roads: Path) -> None
     assert found["run"]["mIoU"] > found["constant"]["mIoU"]
 
 
+def test_a_pspnet_frozen_and_fine_tuned(cnn_run: Path, roads: Path) -> None:
+    frozen = unlabel.segment(cnn_run, data=roads, ignore=[11], size=(48, 64), head="pspnet", epochs=6)
+    assert json.loads((cnn_run / "segmentation-pspnet.json").read_text()) == json.loads(json.dumps(frozen))
+    assert set(frozen) == {"protocol", "classes", "run", "random", "colours", "constant"}
+    assert frozen["protocol"]["stride"] == 8 and frozen["protocol"]["epochs"] == 6
+    assert "6 x 8 places" in frozen["protocol"]["layer"] and "frozen" in frozen["protocol"]["weights"]
+    assert frozen["run"]["mIoU"] > frozen["constant"]["mIoU"]
+    tuned = unlabel.segment(cnn_run, data=roads, ignore=[11], size=(48, 64), head="pspnet", fine_tune=True, epochs=1)
+    assert (cnn_run / "segmentation-pspnet-tuned.json").exists()
+    assert set(tuned) == {"protocol", "classes", "run", "random", "constant"}
+    assert "fine-tuned" in tuned["protocol"]["weights"] and "mirrored" in tuned["protocol"]["view"]
+    with pytest.raises(Fault, match="4 x 6 places and pyramid pooling needs 6 x 6"):
+        unlabel.segment(cnn_run, data=roads, ignore=[11], head="pspnet")
+    with pytest.raises(Fault, match="did you mean `pspnet`"):
+        unlabel.segment(cnn_run, data=roads, head="pspent")
+    with pytest.raises(Fault, match="head pspnet only"):
+        unlabel.segment(cnn_run, data=roads, fine_tune=True)
+    with pytest.raises(Fault, match="8 or 16 pixels, not 4"):
+        unlabel.segment(cnn_run, data=roads, stride=4)
+
+
 def test_mistakes_are_sentences(cnn_run: Path, roads: Path, tmp_path: Path) -> None:
     with pytest.raises(Fault, match="no masks in"):
         unlabel.segment(cnn_run, data=tmp_path)

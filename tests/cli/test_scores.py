@@ -28,7 +28,7 @@ def shown(evaluation: dict[str, Any]) -> list[str]:
 def test_an_evaluation_of_an_older_version() -> None:
     lines = shown(OLD)
     assert "kNN top-1 70.0 40.0 –" in lines and "linear top5 – – –" in lines
-    assert any("2000 images remembered, 400 asked" in line for line in lines)
+    assert any("k 20; temperature 0.07; memory 2000; queries 400" in line for line in lines)
     assert sum(isinstance(part, Table) for part in tables(OLD)) == 1
     assert tables(OLD | dict.fromkeys(("retrieval", "clustering", "robustness")))[1:] == tables(OLD)[1:]
 
@@ -43,9 +43,19 @@ def test_everything_beside_its_controls() -> None:
         "linear, clean 80.0 40.0 30.0",
         "kNN, corrupted 66.0 – –",
         "linear, gaussian noise 71.0 31.0 21.0",
-        "400 images, severities 1 to 5 as in CIFAR-10-C, at 32 px",
+        "protocol 1: images 400; severities 1 to 5 as in CIFAR-10-C, at 32 px",
+        "protocol 1: clusters 10",
     ):
         assert line in lines, line
+
+
+def test_remarks_and_the_protocols_of_objects_are_printed() -> None:
+    found = OLD | {
+        "remarks": ["corrupted images: as measured before"],
+        "protocols": {"swapped": {"version": 3, "k": 5}},
+    }
+    lines = shown(found)
+    assert "corrupted images: as measured before" in lines and "swapped: protocol 3: k 5" in lines
 
 
 def test_what_is_no_representation() -> None:

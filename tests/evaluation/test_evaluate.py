@@ -1,6 +1,6 @@
 import json
 import math
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -28,6 +28,16 @@ def run(embed=colour, train=None, test=None, **more):
     options = {"view": VIEW, "untrained": partial(build, resolve("tiny_resnet", 16)), "protocol": Protocol()}
     found = evaluate(embed, train, test, **options | more)
     return json.loads(json.dumps(found, allow_nan=False))
+
+
+@cache
+def _whole():
+    return json.dumps(run(everything=True))
+
+
+def whole():
+    """Everything that there is to measure; measured once."""
+    return json.loads(_whole())
 
 
 def test_everything_is_there_beside_its_controls():
@@ -87,7 +97,7 @@ def test_retrieval_is_measured_wherever_there_are_labels():
 
 
 def test_everything_is_clustering_and_corrupted_images_too():
-    found = run(everything=True)
+    found = whole()
     assert found["clustering"]["run"]["accuracy"] > 90 > found["clustering"]["chance"]["accuracy"]
     assert set(found["clustering"]) == {"protocol", "run", "random", "pixels", "chance"}
     assert found["clustering"]["protocol"]["clusters"] == 3 and found["clustering"]["protocol"]["images"] == 45
@@ -95,16 +105,18 @@ def test_everything_is_clustering_and_corrupted_images_too():
         scores = found["robustness"][probe]
         assert list(scores) == ["run", "random", "pixels"]
         for who in scores:
-            assert len(scores[who]["corruptions"]) == 12 and 0 <= scores[who]["corrupted"] <= 100
+            assert len(scores[who]["corruptions"]) == 19 and 0 <= scores[who]["corrupted"] <= 100
     # As many as may be asked were asked, and shown as they are: the probes of the evaluation itself answer.
     assert found["robustness"]["linear"]["run"]["clean"] == pytest.approx(found["linear"]["run"]["top1"])
     assert found["robustness"]["knn"]["pixels"]["clean"] == pytest.approx(found["knn"]["pixels"])
+    for name in ("retrieval", "clustering", "robustness"):
+        assert {"version", "weights", "layer", "view"} <= set(found[name]["protocol"])
     rest = {name: value for name, value in found.items() if name not in ("clustering", "robustness")}
     assert rest == {name: value for name, value in run().items() if name in rest}
 
 
 def test_controls_of_everything_are_taken_over_too():
-    first = run(everything=True)
+    first = whole()
     marked = json.loads(json.dumps(first))
     marked["retrieval"]["random"]["mAP"] = marked["clustering"]["pixels"]["NMI"] = 1.5
     marked["robustness"]["linear"]["random"]["corrupted"] = 1.5
@@ -123,13 +135,58 @@ def test_controls_of_everything_are_taken_over_too():
 
 @pytest.mark.parametrize("lacks", ["retrieval", "robustness"])
 def test_controls_that_lack_something_or_had_another_protocol_are_measured_again(lacks):
-    first = run(everything=True)
+    first = whole()
     old = json.loads(json.dumps(first)) | {"knn": {**first["knn"], "random": 1.5}}
     del old[lacks]  # an evaluation of an older version
     assert run(everything=True, measured=old) == first
     old = json.loads(json.dumps(first)) | {"knn": {**first["knn"], "random": 1.5}}
     old[lacks]["protocol"]["version"] = 0
     assert run(everything=True, measured=old) == first
+
+
+def test_what_takes_its_time_is_kept_from_before_where_the_protocol_is_the_same():
+    first = whole()
+    again = run(before=first)
+    assert again["kept"] == ["clustering", "robustness"]
+    assert again["clustering"] == first["clustering"] and again["robustness"] == first["robustness"]
+    other = run(before=first, protocol=Protocol(queries=30))
+    assert other["kept"] == [] and other["clustering"] is other["robustness"] is None
+    older = json.loads(json.dumps(first))
+    older["robustness"]["protocol"]["version"] = 1
+    assert run(before=older)["kept"] == ["clustering"]
+    assert run(before={})["kept"] == []
+
+
+def test_controls_compare_across_weights_but_not_what_is_kept():
+    first, student = whole(), Protocol(weights="the student's")
+    marked = {**first, "knn": {**first["knn"], "random": 1.5}}
+    assert run(measured=marked, protocol=student)["knn"]["random"] == 1.5
+    assert run(before=first, protocol=student)["kept"] == []
+
+
+class Lost(torch.nn.Module):
+    """A network that says nothing finite, whatever its weights."""
+
+    def forward(self, x):
+        return x.flatten(1)[:, :4] * torch.nan
+
+
+def test_a_control_that_is_not_finite_is_left_out_and_counted():
+    found = run(untrained=Lost)
+    assert found["controls_non_finite"] == {"random": 135} and found["non_finite"] == 0
+    assert list(found["knn"]) == list(found["linear"]) == ["run", "pixels"]
+    assert set(found["retrieval"]) == {"protocol", "run", "chance", "pixels"}
+    assert found["untrained"] is None
+    assert "random" not in found["factors"]["colour"] and found["factors"]["colour"]["word"] == "kept"
+    sound = run()
+    assert sound["controls_non_finite"] == {} and sound["knn"]["run"] == found["knn"]["run"]
+    assert run(measured=json.loads(json.dumps(found)))["knn"] == sound["knn"]  # no control is taken over from there
+    assert verdict([], final=found, finished=True).sentence
+
+
+def test_the_protocol_of_factors_stands_beside():
+    said = run()["protocols"]["factors"]
+    assert said["version"] == 1 and said["memory"] == 90 and said["queries"] == 45 and "16 px" in said["view"]
 
 
 def test_the_shape_is_that_of_the_queries():

@@ -192,4 +192,4 @@ def test_what_cannot_be_measured_is_none() -> None:
     vit = backbones.build(backbones.resolve("tiny_vit", 32)).eval()
     shapes = Shapes(60)
     found = evaluate_objects(vit, vit, shapes, shapes, view=evaluation(32), untrained=None, protocol=Protocol())
-    assert found == {"pointing": None, "swapped": None}
+    assert found == {"pointing": None, "swapped": None, "protocols": {}}

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from unlabel.errors import Fault
 from unlabel.nn import backbones
-from unlabel.nn.backbones import OWN, Spec, build, is_vit, resolve, timm_snippet
+from unlabel.nn.backbones import OWN, Spec, build, denser, is_vit, resolve, timm_snippet
 
 
 @pytest.fixture(autouse=True)
@@ -313,3 +313,20 @@ def test_a_network_that_cannot_take_small_crops_says_so() -> None:
     spec = resolve("tiny_vit", 32)  # patches of 4 pixels
     with pytest.raises(Fault, match="`tiny_vit` cannot work on 18 px images"):
         backbones.check_side(build(spec), spec, 18)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "stride", "places"),
+    [("resnet18", 96, 8, 12), ("resnet18", 96, 16, 6), ("tiny_resnet", 32, 8, 12), ("resnet18", 32, 8, 12)],
+)
+def test_a_resnet_is_made_denser_without_other_weights(name, size, stride, places):
+    spec = resolve(name, size)
+    before = build(spec).eval()
+    after = build(denser(spec, before, stride)).eval()
+    after.load_state_dict(before.state_dict())
+    assert after.forward_features(torch.zeros(1, 3, 96, 96)).shape[2:] == (places, places)
+
+
+def test_what_is_no_resnet_stays_as_it_is():
+    spec = resolve("tiny_vit", 32)
+    assert denser(spec, build(spec), 8) is spec

@@ -1,4 +1,4 @@
-"""Semantic segmentation with what a run has learned, beside its controls."""
+"""Semantic segmentation with what a run has learned, by a linear layer or a PSPNet, beside its controls."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from rich.console import Console
 from torch import Tensor, nn
@@ -14,13 +15,27 @@ from unlabel.data.scenes import IGNORED, open_scenes
 from unlabel.engine.folder import RunFolder, write_json
 from unlabel.engine.keep import backbone_facts, load_backbone, spec_of
 from unlabel.engine.progress import stages
-from unlabel.errors import Fault
+from unlabel.errors import Fault, nearest
 from unlabel.evaluation.controls import random_weights, settle_by
+from unlabel.evaluation.kinds import Declared
+from unlabel.evaluation.pspnet import DECAY, LAST, POOLS, pspnet_segmentation, tunable
+from unlabel.evaluation.pspnet import EPOCHS as PSPNET_EPOCHS
+from unlabel.evaluation.pspnet import RATE as PSPNET_RATE
 from unlabel.evaluation.segmentation import BATCH, EPOCHS, RATE, Features, Scenes, linear_segmentation
 from unlabel.nn import backbones
 from unlabel.nn.feature_map import feature_map
 
 TESTS = ("test", "val")
+HEADS = ("linear", "pspnet")
+_HEAD_WORDS = {
+    "linear": "1 x 1 convolution, logits resized to the mask",
+    "pspnet": f"pyramid pooling {', '.join(map(str, POOLS))} of max(64, D / 4) channels, logits resized to the mask",
+}
+_OPTIMISER_WORDS = {
+    "linear": f"Adam, rate {RATE:g}, batch {BATCH}",
+    "pspnet": f"SGD, momentum 0.9, rate {PSPNET_RATE:g} falling to {LAST:g} by (1 - progress)^0.9, decay {DECAY:g}, "
+    f"batch {BATCH}",
+}
 
 
 def segment(
@@ -29,22 +44,38 @@ def segment(
     data: str | Path,
     size: tuple[int, int] | None = None,
     ignore: Sequence[int] = (IGNORED,),
-    epochs: int = EPOCHS,
+    epochs: int | None = None,
+    head: str = "linear",
+    fine_tune: bool = False,
+    stride: int | None = None,
     console: Console | None = None,
 ) -> dict[str, Any]:
-    """How well a linear layer tells the class of every pixel from a run's frozen feature maps.
+    """How well the class of every pixel is told from a run's feature maps, by a linear layer or a PSPNet.
 
-    data    folder with `train` and `test` (or `val`), each with `images` and `masks`: files of the same names, masks
-            of one channel whose values are classes
-    size    (height, width) at which images are shown and masks are compared; default: that of the first mask
-    ignore  values of masks that are no class
-    epochs  passes of the linear layer over the training images
+    data       folder with `train` and `test` (or `val`), each with `images` and `masks`: files of the same names, masks
+               of one channel whose values are classes
+    size       (height, width) at which images are shown and masks are compared; default: that of the first mask
+    ignore     values of masks that are no class
+    epochs     passes over the training images; default: 15 for a linear layer, 20 for PSPNet
+    head       "linear", or "pspnet": pyramid pooling (see `unlabel.evaluation.pspnet`)
+    fine_tune  train the network behind PSPNet too, which is frozen otherwise; its control is trained as long
+    stride     pixels between two places of the map, 8 or 16, which a ResNet can be made to have; default: 8 for PSPNet,
+               as it is for a linear layer
 
-    Returns, and writes to segmentation.json in the run folder, {"protocol", "classes", and the scores of "run",
-    "random" (the same network with random weights), "colours" (the pixels themselves) and "constant" (the commonest
-    class everywhere): {"aAcc", "mIoU", "mAcc", "IoU"} in %}.
-    Fault: a run without a network of timm's or of other than RGB images, data that is not as described.
+    Returns, and writes to the run folder (segmentation.json, -pspnet.json or -pspnet-tuned.json), {"protocol",
+    "classes", and the scores of "run", "random" (the same network with random weights), "colours" (the pixels
+    themselves; not of fine-tuning) and "constant" (the commonest class everywhere): {"aAcc", "mIoU", "mAcc", "IoU"} in
+    %}.
+    Fault: a run without a network of timm's or of other than RGB images, data or options that are not as described.
     """
+    if head not in HEADS:
+        raise Fault(f"there is no head `{head}`{nearest(head, HEADS)} (known: {', '.join(HEADS)})")
+    if fine_tune and head != "pspnet":
+        raise Fault("the network is fine-tuned with the head pspnet only; a linear layer reads what is there")
+    if stride not in (None, 8, 16):
+        raise Fault(f"the stride of feature maps is 8 or 16 pixels, not {stride}")
+    pspnet = head == "pspnet"
+    epochs, stride = epochs or (PSPNET_EPOCHS if pspnet else EPOCHS), stride or (8 if pspnet else None)
     folder = RunFolder(run)
     facts, network = backbone_facts(folder), load_backbone(run)
     if "timm" not in facts or len(facts["mean"]) != 3:
@@ -61,26 +92,87 @@ def segment(
         )
     if _largest(test.masks) >= classes:
         raise Fault(f"{asked / 'masks'} has classes that {root / 'train' / 'masks'} lacks: name them by `ignore`")
+    if stride is not None:
+        spec = backbones.denser(spec, network, stride)
+        weights, network = network.state_dict(), backbones.build(spec).eval()
+        network.load_state_dict(weights)
     control = random_weights(partial(backbones.build, spec))
     for part in (network, control):
         _fit_to(part, size)
     settle_by(control, partial(_show, train.images))
-    networks: dict[str, Features] = {
-        "run": partial(feature_map, network),
-        "random": partial(feature_map, control),
-        "colours": _colours,
-    }
+    places = _places(network, train)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    both = {"run": network.to(device), "random": control.to(device)}
     with stages(console or Console(stderr=True), "segmenting") as progress:
-        found = linear_segmentation(networks, train, test, classes=classes, epochs=epochs, progress=progress)
-    protocol = {
-        "version": 1, "data": root.name, "train": len(train.images), "test": len(test.images), "size": list(size),
-        "layer": "last feature map, frozen, standardised by the training images", "ignored": sorted(ignore),
-        "head": f"1 x 1 convolution, logits resized to the mask; Adam, rate {RATE:g}, batch {BATCH}, {epochs} epochs",
-        "scores": "over all pixels of all test images",
-    }  # fmt: skip
+        if pspnet:
+            heads = _trained(both, train, places, fine_tune, run)
+            found = pspnet_segmentation(
+                heads,
+                train,
+                test,
+                classes=classes,
+                epochs=epochs,
+                fine_tune=fine_tune,
+                device=device,
+                progress=progress,
+            )
+        else:
+            networks: dict[str, Features] = {name: partial(feature_map, part) for name, part in both.items()}
+            networks["colours"] = _colours
+            found = linear_segmentation(
+                networks, train, test, classes=classes, epochs=epochs, device=device, progress=progress
+            )
+    told = folder.read()["run"]["method"]
+    protocol = Declared(
+        f"{head} segmentation",
+        {
+            "data": root.name,
+            "weights": f"those that the {told} run keeps" + (", fine-tuned with the head" if fine_tune else ", frozen"),
+            "layer": f"last feature map, {places[0]} x {places[1]} places"
+            + ("" if pspnet else ", standardised by the training images"),
+            "view": f"whole images at {size[0]} x {size[1]} px"
+            + (", half of the batches mirrored in training" if fine_tune else ""),
+            "train": len(train.images),
+            "test": len(test.images),
+            "size": list(size),
+            "stride": round(size[0] / places[0]),
+            "ignored": sorted(ignore),
+            "head": _HEAD_WORDS[head],
+            "optimiser": _OPTIMISER_WORDS[head],
+            "epochs": epochs,
+            "seed": 0,
+            "scores": "over all pixels of all test images",
+        },
+    ).as_dict()
     result = {"protocol": protocol, "classes": classes, **found}
-    write_json(folder.path / "segmentation.json", result)
+    write_json(folder.path / f"segmentation{'-pspnet' * pspnet}{'-tuned' * fine_tune}.json", result)
     return result
+
+
+def _places(network: nn.Module, scenes: Scenes) -> tuple[int, int]:
+    """Rows and columns of a network's last feature map of these images."""
+    with torch.inference_mode():
+        rows, columns = feature_map(network, scenes.images[:1]).shape[2:]
+    return int(rows), int(columns)
+
+
+def _trained(
+    networks: dict[str, nn.Module], train: Scenes, places: tuple[int, int], fine_tune: bool, run: str | Path
+) -> dict[str, tuple[nn.Module | None, Features]]:
+    """What PSPNet heads are trained on, by name."""
+    if len(train.images) < 2:
+        raise Fault("pyramid pooling is trained on two images at least: give more, or use the head linear")
+    if min(places) < max(POOLS):
+        raise Fault(
+            f"the feature maps of {run} have {places[0]} x {places[1]} places and pyramid pooling needs {max(POOLS)} x "
+            f"{max(POOLS)}: show larger images by --size"
+        )
+    if fine_tune:
+        return {name: tunable(part, feature_map) for name, part in networks.items()}
+    found: dict[str, tuple[nn.Module | None, Features]] = {
+        name: (None, partial(feature_map, part)) for name, part in networks.items()
+    }
+    return found | {"colours": (None, partial(F.adaptive_avg_pool2d, output_size=places))}
 
 
 def _largest(masks: Tensor) -> int:

@@ -19,7 +19,8 @@ from unlabel.errors import Fault
 from unlabel.evaluation.features import Features
 from unlabel.evaluation.image_text import Retrieval, ZeroShot, class_vectors, retrieval, zero_shot
 from unlabel.evaluation.neighbours import neighbours
-from unlabel.evaluation.texts import TEMPLATE, distinct, spoken
+from unlabel.evaluation.protocol import Protocol
+from unlabel.evaluation.texts import TEMPLATE, distinct, named_by, searched_by, spoken
 from unlabel.reporting.contact_sheet import neighbours_picture, text_card
 
 
@@ -52,7 +53,8 @@ def zeroshot(
     if not known.any():
         raise Fault(f"no image of {source.name} that can be read has a label: zero-shot accuracy cannot be measured")
     vectors = class_vectors(prompts.unflatten(0, (len(names), len(templates))))
-    return zero_shot(found.vectors[known], found.labels[known], vectors)
+    named = zero_shot(found.vectors[known], found.labels[known], vectors)
+    return named_by(named, Protocol().shown(towers.view), templates)
 
 
 def _names(source: Source, classes: Sequence[str] | None) -> list[str]:
@@ -107,7 +109,7 @@ def retrieve(
         source = _asked(run, data, captions=True)
         found = _vectors(towers, source, run, console)
         texts, pairs = distinct(source, found.index.tolist())
-        return retrieval(found.vectors, towers.texts(texts), pairs)
+        return searched_by(retrieval(found.vectors, towers.texts(texts), pairs), Protocol().shown(towers.view))
     if pictured:
         pixels = query_pixels(query, run, towers.view)
         source = _asked(run, data, captions=True)

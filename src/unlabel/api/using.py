@@ -38,8 +38,11 @@ def evaluate(run: str | Path, *, data: str | None = None, all: bool = False, con
     Of a fine-tuned or distilled run: how often it is right. Renews evaluation.json and the report.
 
     data: the images; default: those the run was given. Labels are class folders, or those of the data set.
-    all: measure clustering too, and accuracy on corrupted images, for which the network and its control see 61 times a
-    thousand images. Fault where there are no labels, or for a run that classifies or translates.
+    all: measure clustering too, accuracy on corrupted images, for which the network and its control see 96 times a
+    thousand images (how long that takes is told when it begins), and what becomes of objects where masks are known. All
+    that labels allow without training a network: fine-tuning is `finetune`, segmentation `segment`. Fault where there
+    are no labels, or for a run that classifies or translates. Evaluated again without it, a run keeps what it found,
+    unless weights, images or protocol are others.
     console: where progress is shown; default: standard error.
     """
     folder = RunFolder(run)

@@ -5,6 +5,14 @@ import click
 from unlabel.cli import LOG, OUT, cli, example
 from unlabel.errors import Fault
 
+ALL = (
+    "Clustering, corrupted images and, with masks, objects too. The network sees 96 times a thousand images: minutes "
+    "at 32 px, perhaps an hour at 224 px without a GPU; how long is told when it begins."
+)
+APART = (
+    "not among them, because they train networks: `unlabel finetune {run} --labels 1%,10%,100%` and "
+    "`unlabel segment {run} --data SCENES`"
+)
 RUN = click.argument("run", type=click.Path())
 SERVE = "python -m http.server --bind 127.0.0.1 --directory"
 
@@ -17,7 +25,7 @@ SERVE = "python -m http.server --bind 127.0.0.1 --directory"
 )
 @RUN
 @click.option("--data", help="Labelled images (class folders, arrays, or a data set's name). Default: the run's own.")
-@click.option("--all", "everything", is_flag=True, help="Clustering and corrupted images too: some minutes more.")
+@click.option("--all", "everything", is_flag=True, help=ALL)
 def evaluate(run: str, data: str | None, everything: bool) -> None:
     """Measure kNN, a linear probe and retrieval against random weights and raw pixels."""
     from unlabel import api
@@ -25,38 +33,66 @@ def evaluate(run: str, data: str | None, everything: bool) -> None:
 
     result = api.evaluate(run, data=data, all=everything, console=LOG)
     for line in tables(result.evaluation or {}):
-        OUT.print(line, highlight=False)
+        OUT.print(line, highlight=False, markup=False)
+    if everything:
+        OUT.print(APART.format(run=run), highlight=False, markup=False)
     if result.verdict is not None:
         OUT.print(f"[bold]{result.verdict.title}[/]: {result.verdict.clause}", highlight=False)
     OUT.print(f"report: {result.report}", highlight=False)
 
 
-@cli.command(epilog=example("unlabel segment runs/pixpro-streets-1 --data camvid/ --ignore 11"))
+@cli.command(
+    epilog=example(
+        "unlabel segment runs/pixpro-streets-1 --data camvid/ --ignore 11",
+        "unlabel segment runs/pixpro-streets-1 --data camvid/ --ignore 11 --head pspnet --fine-tune",
+    )
+)
 @RUN
 @click.option("--data", required=True, help="Folder with train and test, each with images and masks.")
 @click.option("--size", metavar="HxW", help="Height and width that images are shown at. Default: the first mask's.")
 @click.option("--ignore", default="255", show_default=True, help="Values of masks that are no class, with commas.")
-@click.option("--epochs", default=15, show_default=True, help="Passes of the linear layer over the training images.")
-def segment(run: str, data: str, size: str | None, ignore: str, epochs: int) -> None:
-    """Tell the class of every pixel by a linear layer on frozen feature maps, beside three controls."""
+@click.option("--epochs", type=int, help="Passes over the training images. Default: 15, of PSPNet 20.")
+@click.option("--head", default="linear", show_default=True, metavar="linear|pspnet", help="What reads the maps.")
+@click.option("--fine-tune", is_flag=True, help="Train the network behind PSPNet too, and its control as long.")
+@click.option(
+    "--stride", type=int, metavar="8|16", help="Pixels between places of a ResNet's map. Default: PSPNet's 8."
+)
+def segment(
+    run: str,
+    data: str,
+    size: str | None,
+    ignore: str,
+    epochs: int | None,
+    head: str,
+    fine_tune: bool,
+    stride: int | None,
+) -> None:
+    """Tell the class of every pixel by a linear layer or a PSPNet on feature maps, beside controls."""
     from rich.table import Table
 
     from unlabel import api
+    from unlabel.evaluation.kinds import line
 
     sides, values = size and size.lower().split("x"), ignore.split(",")
     if sides and (len(sides) != 2 or not all(side.isdecimal() and int(side) > 0 for side in sides)):
         raise Fault(f"--size is height and width in pixels, such as 180x240, not {size}")
     if not all(value.strip().isdecimal() for value in values):
         raise Fault(f"--ignore is values of masks with commas between, such as 11,255, not {ignore}")
-    if epochs < 1:
+    if epochs is not None and epochs < 1:
         raise Fault(f"--epochs is at least 1, not {epochs}")
     shape = (int(sides[0]), int(sides[1])) if sides else None
-    found = api.segment(run, data=data, size=shape, ignore=[int(value) for value in values], epochs=epochs, console=LOG)
-    table = Table("%", "this run", "random weights", "colours", "one class everywhere")
+    found = api.segment(
+        run, data=data, size=shape, ignore=[int(value) for value in values], epochs=epochs, head=head,
+        fine_tune=fine_tune, stride=stride, console=LOG,
+    )  # fmt: skip
+    columns = {"run": "this run", "random": "random weights", "colours": "colours", "constant": "one class everywhere"}
+    columns = {who: words for who, words in columns.items() if who in found}
+    table = Table("%", *columns.values())
     for name in ("mIoU", "mAcc", "aAcc"):
-        scores = [found[who][name] for who in ("run", "random", "colours", "constant")]
+        scores = [found[who][name] for who in columns]
         table.add_row(name, *("–" if score is None else f"{score:.2f}" for score in scores))
     OUT.print(table)
+    OUT.print(line(found["protocol"]), highlight=False, markup=False)
 
 
 @cli.command(epilog=example("unlabel embed runs/simclr-photos-1 --data photos/ -o photos.parquet"))

@@ -5,6 +5,8 @@ from typing import Any
 
 from rich.table import Table
 
+from unlabel.evaluation.kinds import line
+
 CONTROLS = {"run": "this run", "random": "random weights", "pixels": "raw pixels"}
 
 
@@ -12,25 +14,25 @@ def tables(evaluation: Mapping[str, Any]) -> list[Table | str]:
     """What there is to print of evaluation.json, one after the other; whatever it lacks is left out."""
     if evaluation.get("classification"):
         return [
-            f"{who}: " + ", ".join(f"{top} {value:.1f} %" for top, value in scores.items())
-            for who, scores in evaluation["classification"].items()
+            *(
+                f"{who}: " + ", ".join(f"{top} {value:.1f} %" for top, value in scores.items())
+                for who, scores in evaluation["classification"].items()
+            ),
+            *([line(evaluation["protocol"])] if "protocol" in evaluation else []),
         ]
     first = _accuracy(evaluation)
     if not first.row_count:
         found = evaluation.get("translation") or {}
         return [f"{name}: {value}" for name, value in found.items() if not isinstance(value, dict)]
-    protocol = evaluation["protocol"]
-    said: list[Table | str] = [
-        first,
-        f"k = {protocol['k']}, temperature {protocol['temperature']}, {protocol['memory']} images remembered, "
-        f"{protocol['queries']} asked",
-    ]
+    said: list[Table | str] = [first, line(evaluation["protocol"])]
+    beside = evaluation.get("protocols") or {}
+    said += [f"{name}: {line(beside[name])}" for name in ("swapped", "pointing") if name in beside]
     for name in ("retrieval", "clustering"):
         if evaluation.get(name):
-            said.append(_beside_chance(name, evaluation[name]))
+            said += [_beside_chance(name, evaluation[name]), line(evaluation[name]["protocol"])]
     if evaluation.get("robustness"):
-        said += _robustness(evaluation["robustness"])
-    return said
+        said += [_robustness(evaluation["robustness"]), line(evaluation["robustness"]["protocol"])]
+    return [*said, *(evaluation.get("remarks") or [])]
 
 
 def _accuracy(evaluation: Mapping[str, Any]) -> Table:
@@ -58,16 +60,16 @@ def _beside_chance(name: str, found: Mapping[str, Any]) -> Table:
     return table
 
 
-def _robustness(found: Mapping[str, Any]) -> list[Table | str]:
+def _robustness(found: Mapping[str, Any]) -> Table:
     """Both probes on clean and corrupted images; each corruption by the linear probe."""
     table = Table("corrupted images, %", *CONTROLS.values())
     for probe, words in (("linear", "linear"), ("knn", "kNN")):
-        for kind in ("clean", "corrupted"):
+        for kind in ("clean", "corrupted", "further"):
             _row(table, f"{words}, {kind}", [(found[probe].get(who) or {}).get(kind) for who in CONTROLS])
     for name in found["protocol"]["corruptions"]:
         by_who = [(found["linear"].get(who) or {}).get("corruptions", {}).get(name, {}) for who in CONTROLS]
         _row(table, f"linear, {name.replace('_', ' ')}", [scores.get("mean") for scores in by_who])
-    return [table, f"{found['protocol']['images']} images, severities {found['protocol']['severities']}"]
+    return table
 
 
 def _row(table: Table, title: str, values: list[float | None]) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 def zeroshot(run: str, data: str | None, classes: str | None, templates: tuple[str, ...]) -> None:
     """Classify images by the names of their classes alone."""
     from unlabel import api
+    from unlabel.evaluation.kinds import line
     from unlabel.evaluation.texts import TEMPLATE
 
     names = None if classes is None else _lines(classes) or [name.strip() for name in classes.split(",")]
@@ -39,6 +40,7 @@ def zeroshot(run: str, data: str | None, classes: str | None, templates: tuple[s
         table.add_row("zero-shot top-5", f"{found.top5:.1f}", f"{found.chance5:.1f}")
     OUT.print(table)
     OUT.print(f"{found.images:,} images, {found.classes:,} classes", highlight=False)
+    OUT.print(line(found.protocol), highlight=False, markup=False)
 
 
 def _lines(text: str) -> list[str]:
@@ -80,6 +82,8 @@ def retrieve(run: str, query: str | None, data: str | None, out: str | None, k: 
 
 def _recalls(found: "Retrieval") -> None:
     """The table of both directions beside chance."""
+    from unlabel.evaluation.kinds import line
+
     rows = (("images by text", found.text_to_image), ("texts by image", found.image_to_text))
     table = Table("recall, %", *(f"@{k}" for k in found.text_to_image.at))
     for name, recall in rows:
@@ -88,3 +92,4 @@ def _recalls(found: "Retrieval") -> None:
     OUT.print(table)
     images, texts = found.text_to_image.candidates, found.text_to_image.queries
     OUT.print(f"{images:,} images, {texts:,} different texts", highlight=False)
+    OUT.print(line(found.protocol), highlight=False, markup=False)

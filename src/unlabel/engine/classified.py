@@ -1,7 +1,5 @@
 """A classifier after training: its weights, and how often it is right beside its control and its teacher."""
 
-from typing import Any
-
 import torch
 from safetensors.torch import save as save_tensors
 
@@ -15,8 +13,10 @@ from unlabel.errors import Fault
 from unlabel.evaluation.classification import classification
 from unlabel.evaluation.evaluate import Progress
 from unlabel.evaluation.features import Embed
+from unlabel.evaluation.kinds import Declared
 from unlabel.evaluation.protocol import Protocol
 from unlabel.methods import Classifies, Method
+from unlabel.views import View
 
 
 def control_of(folder: RunFolder) -> RunFolder:
@@ -58,7 +58,8 @@ def assess_classifier(
         labelled=labels["images"], queries=found.queries,
     )  # fmt: skip
     write_json(folder.evaluation, {
-        "protocol": _stated(protocol, view.size, found.queries), "classes": queries.classes,
+        "protocol": _stated(protocol, view, found.queries, student=isinstance(method, Distillation)).as_dict(),
+        "classes": queries.classes,
         "classification": found.scores, "labels": labels, "updates": job.updates, "skipped": found.skipped,
         "verdict": {"state": judged.state, "sentence": judged.sentence, "advice": judged.advice},
     })  # fmt: skip
@@ -70,13 +71,19 @@ def _ready(method: Method, device: torch.device) -> Embed:
     return method.classify
 
 
-def _stated(protocol: Protocol, size: int, queries: int) -> dict[str, Any]:
-    return {
-        "version": protocol.version,
-        "data": protocol.data,
-        "split": protocol.split,
-        "queries": queries,
-        "view": f"largest central square at {size} px",
-        "scratch": "the same network from random weights, with the same labels, updates, plan and views",
-        "seed": protocol.seed,
-    }
+def _stated(protocol: Protocol, view: View, queries: int, *, student: bool) -> Declared:
+    whose = "the student's, beside those of its control and of its teacher" if student else "the fine-tuned network's"
+    return Declared(
+        "classification",
+        {
+            **protocol.shown(view).seen(),
+            "weights": whose,
+            "layer": "the logits of the whole network",
+            "data": protocol.data,
+            "split": protocol.split,
+            "queries": queries,
+            "trained": "all weights, backbone and classifier, as run.json says",
+            "scratch": "the same network from random weights, with the same labels, updates, plan and views",
+            "seed": protocol.seed,
+        },
+    )

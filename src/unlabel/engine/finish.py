@@ -1,6 +1,7 @@
 """After training: the backbone, the pictures, the evaluation with its controls, the verdict in words."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from unlabel.engine.folder import RunFolder, read_json, write_atomically, write_
 from unlabel.engine.job import Job, build_method, recipe
 from unlabel.engine.keep import evaluation_view, kept_spec
 from unlabel.engine.sources import Sources
+from unlabel.engine.subject import remarks, subject_of, whose
 from unlabel.engine.towers import Towers
 from unlabel.errors import Fault
 from unlabel.evaluation.evaluate import Progress, evaluate
@@ -55,7 +57,9 @@ def assess(
 ) -> list[int]:
     """Evaluate a finished method against its controls; writes evaluation.json and embeddings.parquet.
 
-    everything  measure clustering and corrupted images too; Fault where there are no labels or no frozen features
+    everything  measure clustering and corrupted images too, and objects wherever masks are known; Fault where there are
+                no labels or no frozen features. Without it, what an earlier evaluation found of these is kept where it
+                was of the same weights and images, by the same protocol
 
     Returns the positions, among the queries, of the images in embeddings.parquet; of a classifier it has none.
     """
@@ -78,7 +82,9 @@ def assess(
             folder,
         )
         return []
-    protocol = Protocol(split=sources.split, data=sources.queries.name)
+    protocol = Protocol(split=sources.split, data=sources.queries.name, weights=whose(method))
+    subject, earlier = subject_of(method, sources), _earlier(folder)
+    alike = earlier.get("subject") == subject
     result = evaluate(
         method.embed,
         sources.memory,
@@ -90,20 +96,27 @@ def assess(
         protocol=protocol,
         progress=progress,
         measured=measured_controls(job.run.controls, folder) if job.run.controls else None,
+        before=earlier if alike else None,
         everything=everything,
     )
-    if sources.queries.masked and (job.run.saliency is not None or recipe(job, method).looks_at_objects):
+    result |= {"subject": subject, "remarks": remarks(result, earlier, folder.path)}
+    wanted = everything or job.run.saliency is not None or recipe(job, method).looks_at_objects
+    if sources.queries.masked and wanted and not result["non_finite"]:
         result["objects"] = evaluate_objects(
             method.embed, method.kept, sources.memory, sources.queries, view=view, untrained=_untrained(job, method),
             device=device,
             protocol=protocol,
         )  # fmt: skip
+        result["protocols"] |= result["objects"].pop("protocols")
     if isinstance(method, Reads):
         queries, tokenise = sources.queries, Tokeniser.read(folder.tokeniser)
         result["texts"] = evaluate_texts(
             method.image_vectors, Towers(method, tokenise, view, device).texts, queries, view=view,
-            indices=balanced(queries.labels, protocol.queries, protocol.seed), device=device,
+            indices=balanced(queries.labels, protocol.queries, protocol.seed), protocol=protocol, device=device,
         )  # fmt: skip
+        for name, part in (("zeroshot", "zeroshot"), ("captions", "retrieval")):
+            if result["texts"][part] is not None:
+                result["protocols"][name] = result["texts"][part].pop("protocol")
     features = _shown(method, sources.queries, view, device)
     write_embeddings(folder.embeddings, features, sources.queries)
     _judged(result, folder)
@@ -119,6 +132,13 @@ def _can_be_asked_everything(method: Method, sources: Sources, folder: RunFolder
             f"{sources.queries.name} has no labels to evaluate with, and what `--all` adds needs them: give labelled "
             "images by --data, or leave `--all` out"
         )
+
+
+def _earlier(folder: RunFolder) -> dict[str, Any]:
+    """The evaluation that the folder holds already; nothing where it has none, or one that is damaged."""
+    with suppress(Fault):
+        return evaluation_of(folder) or {}
+    return {}
 
 
 def _untrained(job: Job, method: Method) -> Callable[[], nn.Module]:

@@ -118,7 +118,7 @@ def evaluate(
     lost = {who: count for who, count in lost.items() if count}
     for who in lost:  # nothing can be said of such a control: it has no nearest, and no classifier can be fitted
         for part in (queries, memory, embeds):
-            part.pop(who, None)  # type: ignore[attr-defined]
+            part.pop(who, None)
 
     seen = {who: Known.of(who, memory[who], queries[who], device) for who in queries} if labelled else {}
     seen = {who: one for who, one in seen.items() if one.enough}  # what was readable may be too little

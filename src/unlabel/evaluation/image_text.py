@@ -4,7 +4,8 @@ Every number comes with what guessing would give.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +18,10 @@ _ROWS = 4096  # images named at once
 
 @dataclass(frozen=True)
 class ZeroShot:
-    """Accuracy of naming classes, in %; `chance` is that of guessing. top5 is None below six classes."""
+    """Accuracy of naming classes, in %; `chance` is that of guessing. top5 is None below six classes.
+
+    protocol  how it was measured, where that is known: see `unlabel.evaluation.kinds`
+    """
 
     top1: float
     top5: float | None
@@ -25,6 +29,7 @@ class ZeroShot:
     chance5: float | None
     images: int
     classes: int
+    protocol: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -39,10 +44,11 @@ class Recall:
 
 @dataclass(frozen=True)
 class Retrieval:
-    """Recall in both directions."""
+    """Recall in both directions; `protocol` as in `ZeroShot`."""
 
     text_to_image: Recall
     image_to_text: Recall
+    protocol: dict[str, Any] = field(default_factory=dict)
 
 
 def class_vectors(prompts: Float[Tensor, "c t d"]) -> Float[Tensor, "c d"]:

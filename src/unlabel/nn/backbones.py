@@ -166,6 +166,19 @@ def build(spec: Spec) -> nn.Module:
     return lab.LabPair(model) if spec.lab else model
 
 
+def denser(spec: Spec, model: nn.Module, stride: int) -> Spec:
+    """The spec whose last feature map has a place every `stride` pixels, 8 or 16, if its `model` is a ResNet.
+
+    Its last stages widen their convolutions instead of taking steps, which changes no weight. Other networks, and those
+    that are as dense already, stay as they are.
+    """
+    if not isinstance(model, ResNet):
+        return spec
+    stem = {"timm": 4, "small/2": 2, "small": 1}[spec.stem]  # timm counts it as 4
+    wanted = stride * 4 // stem
+    return spec if wanted >= 32 else replace(spec, kwargs={**spec.kwargs, "output_stride": wanted})
+
+
 def check_side(model: nn.Module, spec: Spec, side: int) -> None:
     """Fault where the network built from `spec` cannot take images of another side, such as small crops."""
     try:

@@ -220,12 +220,23 @@ def protocol(evaluation: dict[str, Any]) -> str:
     found = {
         name: value
         for name, value in _dict(evaluation.get("protocol")).items()
-        if name not in ("version", "seed", "random", "pixels")
+        if name not in ("seed", "random", "pixels")
     }
     plain = {
         name: number(value) for name, value in found.items() if isinstance(value, str | int | float) and value != ""
     }
     return " · ".join(f"{name.replace('_', ' ')}: {value}" for name, value in plain.items())
+
+
+def protocols(evaluation: dict[str, Any]) -> dict[str, Any]:
+    """The protocols of what has no place of its own for them, by kind of number."""
+    return _dict(evaluation.get("protocols"))
+
+
+def remarks(evaluation: dict[str, Any]) -> list[str]:
+    """Sentences that the evaluation says of itself: what it took over, which control it lacks."""
+    found = evaluation.get("remarks")
+    return [text for text in found if isinstance(text, str)] if isinstance(found, list) else []
 
 
 def shape_numbers(evaluation: dict[str, Any]) -> list[tuple[str, str, str]]:
