@@ -21,6 +21,7 @@ from unlabel.api.pretraining import (
     plain_values,
     result_of,
 )
+from unlabel.api.shares import begin_series, go_on_series, is_series, shares_of
 from unlabel.engine import options as engine_options
 from unlabel.engine.classified import control_of, save_classifier
 from unlabel.engine.finetuning import SHARE
@@ -49,13 +50,46 @@ def finetune(
 
     run       a finished run of any method that has a backbone
     resume    a run folder of this function to go on with instead, exactly where its last checkpoint is
-    options   labels (share of the images whose labels are used, as many of each class), from_head (layers of the run's
-              projector that stay, -1 for all), data (default: the run's own) and the other options of `pretrain`
+    options   labels (share of the images whose labels are used, as many of each class: 0.1, or "10%"), from_head
+              (layers of the run's projector that stay, -1 for all), data (default: the run's own) and the other options of
+              `pretrain`
 
     The same network from random weights, with the same labels and updates, is trained too, as the control, unless
-    evaluate=False. Raises Fault for what the user can mend; Interrupted after Ctrl-C.
+    evaluate=False. Several shares, labels="1%,10%,100%", are a run and a control each, in folders of their own inside
+    that of the result, whose `evaluation` is the table of them all, as in finetuning.json; its page is `report`. Raises
+    Fault for what the user can mend; Interrupted after Ctrl-C.
     """
+    console = console or Console(stderr=True)
+    if resume is not None and is_series(resume) and run is None and not options:
+        return go_on_series(
+            Path(resume),
+            lambda run, share, out, stored: _begin(
+                "finetune", run, console, {**stored, "labels": share, "out": str(out)}
+            ),
+            lambda path: _go_on("finetune", RunFolder(path), console),
+        )
+    if "labels" in options and resume is None:
+        shares = shares_of(options["labels"])
+        if len(shares) > 1 and run is not None:
+            return _series(Path(run), shares, plain_values(options), console)
+        options |= {"labels": shares[0]}
     return _taught("finetune", run, resume, console, options)
+
+
+def _series(run: Path, shares: list[float], options: dict[str, Any], console: Console) -> Result:
+    """A run and its control for each share of the labels."""
+    if str(options.get("evaluate", True)).lower() in ("false", "no", "0"):
+        raise Fault(
+            "several shares are compared by their accuracies: leave out the option `evaluate`, or give one share"
+        )
+    before = load_method(run)[0].run
+    data = str(options.get("data", before.data))
+    folder = place(Run(method="finetune", data=data, out=options.get("out")))
+    kept = {name: value for name, value in options.items() if name not in ("labels", "out")}
+    return begin_series(
+        run, folder, shares, kept,
+        lambda share, out: _begin("finetune", run, console, {**kept, "labels": share, "out": str(out)}),
+    )  # fmt: skip
 
 
 def distil(

@@ -15,6 +15,7 @@ _WHAT = {
 _EXAMPLES = {
     "finetune": (
         "unlabel finetune runs/simclr-photos-1 --labels 0.1",
+        "unlabel finetune runs/simclr-photos-1 --labels 1%,10%,100%",
         "unlabel finetune runs/simclr_v2-photos-1 --labels 0.01 --from-head 1 --epochs 60",
     ),
     "distil": (
@@ -24,7 +25,8 @@ _EXAMPLES = {
 }
 _OWN = {
     "finetune": {
-        "labels": "share of the images whose labels are used, as many of each class, in (0, 1]",
+        "labels": "share of the images whose labels are used, as many of each class: 0.1 or 10%; several with commas "
+        "are a run and a control each, and one table",
         "from_head": "layers of the run's projector that stay on the backbone: 0 none, -1 all",
         "scratch": "begin with random weights instead of the run's",
     },
@@ -88,6 +90,22 @@ def _go(name: str, words: tuple[str, ...]) -> None:
     run = positional[0] if positional else None
     function: Any = {"finetune": api.finetune, "distil": api.distil}[name]
     result = function(run, resume=resume, console=LOG, **options)
+    if "shares" in (result.evaluation or {}):
+        _table(result.evaluation)
     if result.verdict is not None:
         OUT.print(f"[bold]{result.verdict.title}[/]: {result.verdict.clause}", highlight=False)
     OUT.print(f"report: {result.report}" if result.report else f"run folder: {result.folder}", highlight=False)
+
+
+def _table(found: Any) -> None:
+    """Every share of the labels beside its control."""
+    from rich.table import Table
+
+    from unlabel.evaluation.kinds import line
+    from unlabel.reporting.shares_page import HEAD, table
+
+    shown = Table(*HEAD, title="classified right, %")
+    for row in table(found):
+        shown.add_row(*row)
+    OUT.print(shown)
+    OUT.print(line(found["shares"][-1]["protocol"]), highlight=False, markup=False)
