@@ -16,12 +16,14 @@ from markdown_it import MarkdownIt
 
 from unlabel import methods
 from unlabel.api import benching
+from unlabel.api.shares import shares_of
 from unlabel.cli import commands
 from unlabel.cli.arguments import parse
 from unlabel.engine import options
 from unlabel.engine.kinds import TAUGHT
 from unlabel.engine.run import FLAGS
 from unlabel.errors import Fault
+from unlabel.evaluation import kinds
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -84,7 +86,8 @@ def check_whole(line: str) -> None:
             options.check(*benching._options_of(entry, common))
     elif name in TAUGHT:
         assert len(positional) == 1, "one run"
-        options.check(name, {"data": "of the run", **given})
+        several = {"labels": shares_of(given["labels"])[0]} if name == "finetune" and "labels" in given else {}
+        options.check(name, {"data": "of the run", **given, **several})
     else:
         assert len(positional) == 1, "one method"
         options.check(positional[0], given)
@@ -255,3 +258,7 @@ def test_it_builds_without_a_warning_and_a_wrong_link_fails_the_build(copy: Path
     guide = copy / "docs" / "export.md"
     guide.write_text(guide.read_text(encoding="utf-8") + "\n[wrong](resume.md#nowhere)\n", encoding="utf-8")
     assert build(copy).returncode != 0
+
+
+def test_the_table_of_protocols_is_that_of_the_code() -> None:
+    assert kinds.markdown() in (ROOT / "docs" / "evaluate.md").read_text(encoding="utf-8")

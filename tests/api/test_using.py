@@ -142,7 +142,16 @@ def test_everything_is_evaluated_where_it_is_asked_for(cnn_run: Path, tmp_path: 
         assert set(found["robustness"][probe]) == {"run", "random", "pixels"}
     assert found["robustness"]["protocol"]["severities"].endswith("CIFAR-10-C, at 32 px")
     page = (run / "report.html").read_text()
-    assert all(f'id="fig-{name}"' in page for name in ("retrieval", "clustering", "robustness"))
+    names = ["retrieval", "clustering", "robustness", *(("swapped",) if "objects" in found else ())]
+    assert all(f'id="fig-{name}"' in page for name in names)
+    assert set(found["subject"]) == {"weights", "memory", "queries"} and found["remarks"] == []
+    assert found["protocols"]["factors"]["weights"] == found["protocol"]["weights"] != ""
+    # Again without: kept, for weights, images and protocols are the same; of other images: told that it is gone.
+    again = unlabel.evaluate(run, data="shapes:200").evaluation
+    assert again["kept"] == ["clustering", "robustness"] and again["robustness"] == found["robustness"]
+    assert "as measured before" in again["remarks"][0] and again["remarks"][0] in (run / "report.html").read_text()
+    other = unlabel.evaluate(run, data="shapes:220").evaluation
+    assert other["clustering"] is other["robustness"] is None and "other weights or images" in other["remarks"][0]
 
 
 def test_everything_needs_labels_and_a_representation(cnn_run: Path, cut_run: Path, pictures: Path) -> None:

@@ -51,8 +51,8 @@ def finetune(
     run       a finished run of any method that has a backbone
     resume    a run folder of this function to go on with instead, exactly where its last checkpoint is
     options   labels (share of the images whose labels are used, as many of each class: 0.1, or "10%"), from_head
-              (layers of the run's projector that stay, -1 for all), data (default: the run's own) and the other options of
-              `pretrain`
+              (layers of the run's projector that stay, -1 for all), data (default: the run's own) and the other options
+              of `pretrain`
 
     The same network from random weights, with the same labels and updates, is trained too, as the control, unless
     evaluate=False. Several shares, labels="1%,10%,100%", are a run and a control each, in folders of their own inside

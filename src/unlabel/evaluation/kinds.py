@@ -123,3 +123,13 @@ def same(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> bool
     """Whether two protocols agree in all but whose weights they speak of: then their controls are the same numbers."""
     without = [{name: value for name, value in (p or {}).items() if name != "weights"} for p in (one, other)]
     return without[0] == without[1]
+
+
+def markdown() -> str:
+    """All kinds as a table, for the documentation."""
+    lines = ["| numbers | command | protocol | what it states | where it stands |", "|---|---|---|---|---|"]
+    for kind in KINDS.values():
+        file, path = kind.where.split(" ")
+        states = ", ".join(name.replace("_", " ") for name in kind.states)
+        lines.append(f"| {kind.numbers} | `{kind.command}` | {kind.version} | {states} | `{file}`: `{path}` |")
+    return "\n".join(lines) + "\n"
