@@ -52,6 +52,8 @@ def test_a_pspnet_frozen_and_fine_tuned(cnn_run: Path, roads: Path) -> None:
     assert (cnn_run / "segmentation-pspnet-tuned.json").exists()
     assert set(tuned) == {"protocol", "classes", "run", "random", "constant"}
     assert "fine-tuned" in tuned["protocol"]["weights"] and "mirrored" in tuned["protocol"]["view"]
+    page = (cnn_run / "report.html").read_text()
+    assert 'id="fig-segmentation-pspnet"' in page and 'id="fig-segmentation-pspnet-tuned"' in page
     with pytest.raises(Fault, match="4 x 6 places and pyramid pooling needs 6 x 6"):
         unlabel.segment(cnn_run, data=roads, ignore=[11], head="pspnet")
     with pytest.raises(Fault, match="did you mean `pspnet`"):

@@ -24,6 +24,7 @@ from unlabel.evaluation.pspnet import RATE as PSPNET_RATE
 from unlabel.evaluation.segmentation import BATCH, EPOCHS, RATE, Features, Scenes, linear_segmentation
 from unlabel.nn import backbones
 from unlabel.nn.feature_map import feature_map
+from unlabel.reporting import write_report
 
 TESTS = ("test", "val")
 HEADS = ("linear", "pspnet")
@@ -146,6 +147,8 @@ def segment(
     ).as_dict()
     result = {"protocol": protocol, "classes": classes, **found}
     write_json(folder.path / f"segmentation{'-pspnet' * pspnet}{'-tuned' * fine_tune}.json", result)
+    if folder.report.exists():
+        write_report(folder.path)
     return result
 
 

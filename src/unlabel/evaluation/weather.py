@@ -65,7 +65,7 @@ def ice(height: int, width: int, draw: np.random.Generator) -> Float[np.ndarray,
     angle, length = draw.uniform(0, np.pi), max(2.0, side / 10)
     needles = np.zeros((height, width))
     for turn in range(3):
-        seeds = torch.from_numpy((draw.random((1, height, width)) < 0.03).astype(np.float32))
+        seeds = torch.from_numpy((draw.random((1, height, width)) < 0.8 / side).astype(np.float32))
         lines = sum(streaked(seeds, length, length, angle + np.pi * (turn / 3 + end)) for end in (0, 1))
         assert isinstance(lines, Tensor)
         needles = np.maximum(needles, lines[0].numpy())

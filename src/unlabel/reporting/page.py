@@ -28,6 +28,7 @@ from unlabel.reporting.inside_figures import inside_section
 from unlabel.reporting.oddities import oddities
 from unlabel.reporting.pictures import picture, sheet_url
 from unlabel.reporting.scores import accuracy, factors
+from unlabel.reporting.segmented import segmented
 from unlabel.reporting.spectra import spectra
 
 _SKIPPED_SHOWN = 200
@@ -102,7 +103,7 @@ def _content(run: RunFiles) -> dict[str, Any]:
         "accuracy": accuracy(evaluation),
         "protocol": facts.protocol(evaluation),
         "confused": confused(evaluation, run.classes()),
-        "further": further(evaluation),
+        "further": [*further(evaluation), *segmented(run.folder)],
         "curves": curve_charts,
         "factors": factors(evaluation),
         "factors_protocol": facts.protocol({"protocol": facts.protocols(evaluation).get("factors")}),
