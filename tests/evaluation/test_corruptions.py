@@ -63,7 +63,7 @@ def test_severities_go_farther_from_the_picture(name, side):
     assert far == sorted(far) and far[0] < far[-1]
 
 
-@pytest.mark.parametrize("name", ["snow", "spatter", "glass_blur", "elastic", "frost", "fog"])
+@pytest.mark.parametrize("name", ["snow", "spatter", "glass_blur", "elastic", "fog"])
 @pytest.mark.parametrize("side", [32, 64, 224])
 def test_the_strongest_is_farther_than_the_weakest_on_average(name, side):
     x = pictures(4 if side < 224 else 2, side=side)
@@ -327,6 +327,16 @@ def test_frost_is_a_share_of_the_picture_and_ice():
     on_black, on_grey = (changed("frost", 5, x).double() for x in (black, grey))
     near(on_grey, on_black + 75, 1)  # 0.75 of the picture
     assert float(on_black.mean()) == pytest.approx(0.45 * 255 * drawn.mean(), rel=0.3)
+
+
+@pytest.mark.parametrize("side", [32, 64, 224])
+def test_under_frost_less_and_less_is_seen_of_the_picture(side):
+    x = pictures(3, side=side)
+    seen = [
+        float(torch.corrcoef(torch.stack([x.flatten(), changed("frost", s, x).flatten()]).double())[0, 1])
+        for s in range(1, 6)
+    ]
+    assert seen == sorted(seen, reverse=True) and seen[-1] < seen[0] - 0.02
 
 
 def test_drops_of_water_add_light_and_of_mud_cover():

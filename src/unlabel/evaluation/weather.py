@@ -70,7 +70,7 @@ def ice(height: int, width: int, draw: np.random.Generator) -> Float[np.ndarray,
         assert isinstance(lines, Tensor)
         needles = np.maximum(needles, lines[0].numpy())
     needles = needles / max(float(needles.max()), 1e-6)
-    return np.clip(0.2 + 0.35 * cloud + 0.6 * np.sqrt(needles) * (0.4 + 0.6 * cloud), 0, 1)
+    return np.clip(0.25 + 0.4 * cloud + 0.6 * np.sqrt(needles) * (0.4 + 0.6 * cloud), 0, 1)
 
 
 def spatter(x: Tensor, setting: tuple[float, ...], draws: Draws) -> Tensor:
