@@ -15,6 +15,7 @@ from rich.console import Console
 import unlabel
 from unlabel.api import advising
 from unlabel.api.advising import FEW, PLENTY, advise
+from unlabel.api.scanning import Scanned
 from unlabel.cli.arguments import parse
 from unlabel.data.findings import Scan
 from unlabel.data.scan import scan as look_through
@@ -55,7 +56,9 @@ def speed(monkeypatch: pytest.MonkeyPatch) -> Any:
     Returns what was asked. batch: that of all recipes; otherwise there are only 40 images for one.
     """
 
-    def of(seconds: Any, saved: float = 0.0, free: int | None = None, batch: int | None = None) -> Timed:
+    def of(
+        seconds: Any, saved: float = 0.0, free: int | None = None, batch: int | None = None, images: int = 50_000
+    ) -> Timed:
         asked: Timed = []
 
         def timed(job: Job, sources: Any, say: Any) -> Trial:
@@ -66,7 +69,7 @@ def speed(monkeypatch: pytest.MonkeyPatch) -> Any:
 
         def decided(*arguments: Any) -> Job:
             job = inner(*arguments)
-            return replace(job, plan=replace(job.plan, batch_size=batch or job.plan.batch_size), images=50_000)
+            return replace(job, plan=replace(job.plan, batch_size=batch or job.plan.batch_size), images=images)
 
         decided.inner = inner  # type: ignore[attr-defined]
         monkeypatch.setattr(advising, "decide", decided)
@@ -84,7 +87,8 @@ def advised(found: Scan, photos: Path, budget: str = "30m") -> dict[str, str]:
     assert not faults and options["data"] == str(photos)
     engine_options.check(positional[0], options)  # whoever types it is not refused
     assert all(choice.reason for choice in advice.choices)
-    assert [choice.name for choice in advice.choices][:2] == ["method", "size"]
+    names = [choice.name for choice in advice.choices]
+    assert names[:5] == ["method", "size", "backbone", "recipe", "batch-size"] and names[-1] == "epochs"
     return {"method": positional[0], **options, "notes": " ".join(advice.notes)}
 
 
@@ -139,6 +143,22 @@ def test_no_more_than_a_thousand_passes(found: Scan, photos: Path, speed: Any) -
         plan = advised(found, photos)
         assert name in plan and not {"budget", "epochs"} - {name} & set(plan)
     assert plan["epochs"] == "1000"
+
+
+def test_a_budget_says_how_many_epochs_it_is(found: Scan, photos: Path, speed: Any) -> None:
+    """2,000 updates of 40 of 50,000 pictures are 1.6 epochs, and no option beside the budget."""
+    speed(batches(2 * FEW, 40))
+    advice = advise(found, photos, "30m")
+    assert advice is not None and "--epochs" not in advice.command and "--budget 30m" in advice.command
+    assert (advice.choices[-1].value, advice.choices[-1].follows) == ("about 1.6", True)
+    assert "about 2,000 updates of 40 of the 50,000 pictures" in advice.choices[-1].reason
+
+
+def test_few_pictures_are_said_to_be_few(found: Scan, photos: Path, speed: Any) -> None:
+    speed(batches(2 * FEW, 40))
+    assert not advised(found, photos)["notes"]
+    speed(batches(2 * FEW, 40), images=999)
+    assert advised(found, photos)["notes"].startswith("999 pictures are few to learn from")
 
 
 def test_pictures_that_meet_their_copies_want_no_negatives(found: Scan, photos: Path, speed: Any) -> None:
@@ -204,3 +224,28 @@ def test_wrong_values_are_refused_before_anything_is_read(photos: Path, monkeypa
         unlabel.scan(photos, distance=2.0)
     with pytest.raises(Fault, match="not a run folder"):
         unlabel.scan(photos, run=photos)
+
+
+def test_a_page_that_cannot_be_written_is_refused_before_anything_is_read(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("unlabel.api.scanning.look_through", None)
+    (tmp_path / "file").write_text("x")
+    for page in (tmp_path / "file" / "scan.html", tmp_path):
+        with pytest.raises(Fault, match="the page .* cannot be written: "):
+            unlabel.scan(photos, budget=None, html=page)
+
+
+def test_a_page_that_fails_in_the_end_is_a_fault(found: Scan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("unlabel.reporting.scan_page.write_atomically", full)
+    with pytest.raises(Fault, match="cannot be written: No space left on device"):
+        Scanned(found, None, None).write(tmp_path / "scan.html")
+
+
+def test_a_pack_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "photos.pack").write_bytes(b"x")
+    with pytest.raises(Fault, match=r"photos.pack is a pack: scan the folder that it was made of"):
+        unlabel.scan(tmp_path / "photos.pack", console=QUIET)

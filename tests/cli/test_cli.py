@@ -67,6 +67,7 @@ def test_wrong_options_end_with_status_2_and_every_fault() -> None:
         ("scan", "/does/not/exist"),
         ("scan", "/does/not/exist", "--budget", "soon"),
         ("scan", "/does/not/exist", "--distance", "2"),
+        ("scan", ".", "--html", "/dev/null/scan.html"),
         ("export", "/does/not/exist", "--to", "timm"),
         ("compare",),
         ("compare", "/does/not/exist"),

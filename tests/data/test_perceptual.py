@@ -80,16 +80,15 @@ def test_turned_and_mirrored_copies_are_other_pictures(turn):
     assert found(pictures + [p.transpose(turn) for p in pictures]) == []
 
 
-def test_the_copies_are_means_and_jpegs_tones():
+def test_the_copies_are_grey_and_jpegs_tones():
     """The tones are those of Pillow's YCbCr, but for its rounding."""
     picture = clouds(1)[0]
     copy = small_copy(grey(picture)[None], tones(picture)[None])
-    assert copy.shape == (1, 384) and copy.dtype == np.uint8
-    blocks = grey(picture).reshape(16, 2, 16, 2).mean((1, 3))
-    assert np.abs(copy[0, :256].reshape(16, 16) - blocks).max() <= 0.5
+    assert copy.shape == (1, 1152) and copy.dtype == np.uint8
+    assert (copy[0, :1024].reshape(32, 32) == grey(picture)).all()
     small = Image.fromarray(tones(picture)).convert("YCbCr")
     expected = np.moveaxis(np.asarray(small), 2, 0)[1:].reshape(-1)
-    assert np.abs(copy[0, 256:].astype(int) - expected).max() <= 1
+    assert np.abs(copy[0, 1024:].astype(int) - expected).max() <= 1
 
 
 def test_the_same_picture_in_other_colours_is_another_one_but_not_if_tinted():
@@ -110,13 +109,24 @@ def test_the_same_picture_in_other_colours_is_another_one_but_not_if_tinted():
     assert found([other["red"], Image.fromarray(light)]) == [[0, 1]]
 
 
-def test_of_drawn_shapes_few_are_alike():
-    source = Shapes(600)
-    groups = found([Image.fromarray(source.image(i).permute(1, 2, 0).numpy()) for i in range(600)])
+def test_drawn_shapes_of_one_kind_and_place_are_no_copies():
+    """They agree in ground and place, and not in details: of 1,500 one pair in a million may still be alike."""
+    source = Shapes(1500)
+    groups = found([Image.fromarray(source.image(i).permute(1, 2, 0).numpy()) for i in range(1500)])
+    assert sum(map(len, groups)) <= 4
     for group in groups:
         assert len(set(source.labels[group])) == 1
-        assert max(np.ptp(source.factors["x"][group]), np.ptp(source.factors["y"][group])) < 0.15
-    assert sum(map(len, groups)) < 30
+
+
+def test_the_same_drawing_of_another_colour_is_another_one():
+    def drawn(ground: tuple[int, int, int], object: tuple[int, int, int]) -> Image.Image:
+        pixels = np.full((64, 64, 3), ground, np.uint8)
+        pixels[20:50, 10:40] = object
+        return Image.fromarray(pixels)
+
+    one = drawn((60, 60, 160), (200, 90, 40))
+    assert found([one, drawn((60, 60, 160), (40, 160, 90))]) == []
+    assert found([one, drawn((80, 80, 180), (220, 110, 60))]) == [[0, 1]]
 
 
 def related(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -126,7 +136,7 @@ def related(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     for k in range(count):
         for bit in draw.choice(64, int(draw.integers(0, 10)), replace=False):
             hashes[k] ^= np.uint64(1) << np.uint64(bit)
-    return hashes, np.tile(draw.integers(0, 256, 384, np.uint8), (count, 1))
+    return hashes, np.tile(draw.integers(0, 256, 1152, np.uint8), (count, 1))
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -156,12 +166,10 @@ def test_groups_are_those_of_all_pairs():
 
 def test_the_same_hash_is_not_enough():
     hashes = np.zeros(4, np.uint64)
-    draw = np.random.default_rng(0)
-    one, other = draw.integers(0, 256, (2, 384)).astype(np.uint8)
-    one[256:] = other[256:] = 128  # grey
-    assert np.corrcoef(one[:256], other[:256])[0, 1] < ALIKE
+    one, other = (np.concatenate([grey(picture).reshape(-1), np.full(128, 128, np.uint8)]) for picture in clouds(2))
+    assert np.corrcoef(one[:1024], other[:1024])[0, 1] < ALIKE
     copies = np.stack([one, one, other, other])
-    copies[1, :256] = one[:256] // 2 + 40
+    copies[1, :1024] = one[:1024] // 2 + 40
     assert [group.tolist() for group in near_duplicates(hashes, copies)] == [[0, 1], [2, 3]]
 
 
@@ -177,4 +185,4 @@ def test_many_of_one_kind_take_no_memory_of_all_pairs():
     hashes = np.unique(draw.integers(0, 1 << 48, 3_000, np.uint64) << np.uint64(16) & ~np.uint64(0x1111111111111111))
     sizes = [len(a) for a, _ in perceptual._crossed(np.arange(1, 3001), 2999 - np.arange(3000))]
     assert sum(sizes) == 3000 * 2999 // 2 and max(sizes) <= perceptual._AT_ONCE
-    assert near_duplicates(hashes, draw.integers(0, 256, (len(hashes), 384), np.uint8)) == []
+    assert near_duplicates(hashes, draw.integers(0, 256, (len(hashes), 1152), np.uint8)) == []

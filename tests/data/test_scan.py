@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from unlabel.data.facts import Facts
 from unlabel.data.findings import Leak, Scan
-from unlabel.data.scan import scan
+from unlabel.data.scan import _read, scan
 from unlabel.errors import Fault
 
 
@@ -228,12 +229,43 @@ def test_splits_are_counted_and_classes_are_those_of_training(photos):
     assert found.classes == {"cat": 3, "dog": 3}
 
 
-def test_progress_is_told_now_and_then(tmp_path):
+def test_progress_is_told_now_and_then(tmp_path, monkeypatch):
     for k in range(300):
         (tmp_path / f"{k}.jpg").write_bytes(b"")
-    seen = []
-    assert len(scan(tmp_path, progress=lambda done, total: seen.append((done, total))).unreadable) == 300
-    assert seen == [(256, 300), (300, 300)]
+    for told, most in ((0.0, 38), (1e6, 1)):  # at every part, and at the end alone
+        monkeypatch.setattr("unlabel.data.scan._TOLD", told)
+        seen = []
+        assert len(scan(tmp_path, progress=lambda done, total: seen.append((done, total))).unreadable) == 300  # noqa: B023
+        assert seen == sorted(seen) and len(seen) == most and seen[-1] == (300, 300)
+
+
+@pytest.mark.parametrize("tried", [0.0, 1e-3, 1e6])
+def test_every_file_is_told_once_in_order_while_threads_are_tried(tmp_path, monkeypatch, tried):
+    """Whether each number of threads is tried on one part, on some, or on all there are."""
+    monkeypatch.setattr("unlabel.data.scan._TRIED", tried)
+    monkeypatch.setattr("unlabel.data.scan.cores", lambda: 3)
+    for k in range(301):
+        (tmp_path / f"{k:03d}.jpg").write_bytes(b"x")
+    assert [path for path, _ in scan(tmp_path).unreadable] == [f"{tmp_path}/{k:03d}.jpg" for k in range(301)]
+
+
+def test_the_faster_number_of_threads_goes_on(tmp_path, monkeypatch):
+    """A clock by which a part takes a thread 1 s, and each of four 0.5 s or 2 s."""
+    for takes, best in ((0.5, 4), (2.0, 1)):
+        now, chosen = [0.0], []
+
+        def through(root, parts, workers, takes=takes, now=now, chosen=chosen):
+            chosen.append(workers)
+            for part in parts:
+                now[0] += 1.0 if workers == 1 else takes
+                yield part, [Facts(0, "empty") for _ in part]
+
+        monkeypatch.setattr("unlabel.data.scan._through", through)
+        monkeypatch.setattr("unlabel.data.scan.cores", lambda: 4)
+        monkeypatch.setattr("unlabel.data.scan.time.perf_counter", lambda now=now: now[0])
+        names = [str(k) for k in range(200)]
+        assert [name for part, _ in _read(str(tmp_path), names, None) for name in part] == names
+        assert chosen == [1, 4, 1, 4, best]
 
 
 def test_hostile_folder(shared_data):

@@ -8,7 +8,7 @@ size      that of the pictures, as `pretrain` would choose it; the next smaller 
 backbone  as `pretrain` would choose; the next larger one where the budget allows plenty of updates of it too
 recipe    `minutes` where the budget allows less than plenty, else the automatic one
 batch     that of the recipe; halved while updates are too few or memory is too small
-length    the budget, or MOST_EPOCHS where it would be longer
+length    the budget, with the epochs that it allows, or MOST_EPOCHS where it would be longer
 """
 
 import shlex
@@ -30,6 +30,7 @@ from unlabel.engine.trial import Trial, trial
 
 FEW = 1_000  # updates: the five-minute runs of docs/evidence.md had about so many, and learned
 PLENTY = 10_000  # updates that are enough for a larger network and for the slower recipe
+FEW_PICTURES = 1_000  # to train on, below which nothing here was tried
 MOST_EPOCHS = 1_000  # the longest that SimCLR's paper trained
 SMALLEST_BATCH = 64  # images, below which nothing here was tried
 COPIES = 0.5  # of a picture in its own batch
@@ -115,9 +116,9 @@ def advise(found: Scan, data: str | Path, budget: str, say: Callable[[str], None
     choices.append(Choice("recipe", best.recipe, _why_recipe(best, budget)))
     best, why = _fitting(best, budget)
     choices.append(Choice("batch-size", str(best.batch), why))
-    choices.append(_length(best, budget))
+    choices += _length(best, budget)
     words = ["unlabel", "pretrain", method, "--data", str(data)]
-    words += [word for choice in choices[1:] for word in (f"--{choice.name}", choice.value)]
+    words += [word for choice in choices[1:] if not choice.follows for word in (f"--{choice.name}", choice.value)]
     return Advice(shlex.join(words), choices, [tried.words() for tried in tries.done], _notes(best, budget))
 
 
@@ -137,16 +138,14 @@ def _method(found: Scan) -> tuple[str, str]:
             "which SimCLR would push away from it; BYOL pushes nothing away"
         )
     return "simclr", (
-        "of the systems that were compared in equal minutes (SimCLR, BYOL, DINO, MAE, rotation) it had the best kNN; "
-        "README.md has the table"
+        "of the systems that were compared in five minutes each on CIFAR-10 (SimCLR, BYOL, DINO, MAE, rotation) its "
+        "features had the best kNN; docs/evidence.md has the table"
     )
 
 
 def _why_size(found: Scan, done: list[_Tried], budget: str) -> str:
     own, last = done[0], done[-1]
-    suits = (
-        f"half of the pictures have a shorter side of {found.shorter_side:g} px or more, which {own.job.size} px suit"
-    )
+    suits = f"the shorter side of the pictures is {found.shorter_side:g} px at the median, which views of {own.job.size} px suit"
     if own is last:
         return suits
     return (
@@ -158,8 +157,8 @@ def _why_size(found: Scan, done: list[_Tried], budget: str) -> str:
 def _larger(best: _Tried, tries: _Tries, budget: str) -> tuple[_Tried, str]:
     """The largest network of which the budget allows plenty of updates, and why."""
     name = best.job.run.backbone
-    device = "this GPU" if best.job.settings.device == "cuda" else f"{cores()} cores"
-    why = f"the network that is chosen for {device}: {_rounded(best.rate)} images/s here"
+    device = "a GPU" if best.job.settings.device == "cuda" else f"{cores()} cores"
+    why = f"small enough for {device}: {_rounded(best.rate)} images/s here"
     while name in LARGER and best.updates >= PLENTY:
         larger = tries(best.job.size, LARGER[name])
         if larger.updates < PLENTY:
@@ -193,27 +192,37 @@ def _fitting(best: _Tried, budget: str) -> tuple[_Tried, str]:
     return replace(best, batch=batch, updates=updates), f"{why}: {memory}"
 
 
-def _length(best: _Tried, budget: str) -> Choice:
-    """How long to train."""
+def _length(best: _Tried, budget: str) -> list[Choice]:
+    """How long to train: for the budget, and how many epochs that are, or for as many epochs as are enough."""
     images = best.job.images
     epochs, pictures = best.updates * best.batch / images, f"{images:,} pictures"
     if epochs <= MOST_EPOCHS:
-        why = f"about {_rounded(best.updates)} updates, {epochs:,.1f} passes over {pictures}"
-        return Choice("budget", budget, why)
+        about = _rounded(epochs) if epochs >= 10 else f"{epochs:.2g}"
+        why = f"in that time: about {_rounded(best.updates)} updates of {best.batch} of the {pictures} to train on"
+        return [
+            Choice("budget", budget, "the time that was given; training ends by itself when it is over"),
+            Choice("epochs", f"about {about}", why, follows=True),
+        ]
     takes = _time(MOST_EPOCHS * images * best.trial.seconds)
     why = f"{budget} would be {_rounded(epochs)} passes over {pictures}; so many are enough, in about {takes}"
-    return Choice("epochs", str(MOST_EPOCHS), why)
+    return [Choice("epochs", str(MOST_EPOCHS), why)]
 
 
 def _notes(best: _Tried, budget: str) -> list[str]:
     """What speaks against the run."""
-    if best.updates >= FEW:
-        return []
-    needed = _time(seconds(budget) * FEW / best.updates)
-    return [
-        f"{budget} are short for these pictures: about {_rounded(best.updates)} updates. {FEW:,}, as many as the "
-        f"five-minute runs of the evidence had, take about {needed}"
-    ]
+    said = []
+    if best.updates < FEW:
+        needed = _time(seconds(budget) * FEW / best.updates)
+        said.append(
+            f"{budget} are short for these pictures: about {_rounded(best.updates)} updates. {FEW:,}, as many as the "
+            f"five-minute runs of the evidence had, take about {needed}"
+        )
+    if best.job.images < FEW_PICTURES:
+        said.append(
+            f"{best.job.images:,} pictures are few to learn from: the evidence is of 50,000. Unlabelled ones of the same "
+            "kind help; trust the network where the report has it above random weights"
+        )
+    return said
 
 
 def _rounded(value: float) -> str:

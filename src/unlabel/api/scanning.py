@@ -1,6 +1,7 @@
 """A look through a folder before training on it, and what to train with."""
 
-from dataclasses import asdict, dataclass
+import os
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from unlabel.api.advising import advise
 from unlabel.api.queries import vectors_of, view_of
 from unlabel.data.findings import Scan
 from unlabel.data.folder import Folder
+from unlabel.data.pack import SUFFIX as PACK
 from unlabel.data.scan import scan as look_through
 from unlabel.data.source import Subset
 from unlabel.engine import options as engine_options
@@ -33,6 +35,13 @@ class Scanned:
         """Plain values for JSON: those of the scan, and `advice`."""
         return {**self.found.as_dict(), "advice": None if self.advice is None else asdict(self.advice)}
 
+    def write(self, path: str | Path) -> Path:
+        """Write the page; returns its path. Raises Fault where that cannot be done."""
+        try:
+            return write_scan(Path(path), self.found, self.advice)
+        except OSError as problem:
+            raise _unwritable(path, problem.strerror or str(problem)) from None
+
 
 def scan(
     data: str | Path,
@@ -51,14 +60,19 @@ def scan(
     html      page to write
     console   where progress is shown; default: standard error
 
-    Raises Fault for a folder without pictures, a run without a network, a budget that is no time.
+    Raises Fault for a folder without pictures, a run without a network, a budget that is no time, and a page that cannot
+    be written, which is asked before anything is read.
     """
     console = console or Console(stderr=True)
+    if html is not None:
+        check_page(html)
     if not 0 <= distance <= 1:
         raise Fault(f"the distance of nearly the same pictures is between 0 and 1, not {distance:g}")
     if budget is not None:
         engine_options.check("simclr", {"data": str(data), "budget": budget})
     network, view = (None, None) if run is None else (load_backbone(run), view_of(run))
+    if Path(data).suffix == PACK and Path(data).is_file():
+        raise Fault(f"{data} is a pack: scan the folder that it was made of (`unlabel pack --verify {data}` checks it)")
     with stages(console, "reading") as tell:
         found = look_through(data, progress=lambda done, total: tell(f"{done:,} of {total:,} files", done / total))
     if run is not None and network is not None and view is not None:
@@ -71,8 +85,27 @@ def scan(
     if budget is not None:
         with stages(console, "choosing") as tell:
             advice = advise(found, data, budget, lambda words: tell(words, 0.0))
-    page = None if html is None else write_scan(Path(html), found, advice)
-    return Scanned(found, advice, page)
+    done = Scanned(found, advice, None)
+    return done if html is None else replace(done, html=done.write(html))
+
+
+def check_page(path: str | Path) -> None:
+    """Make the folder of a page; Fault where none can be written there, so that nobody learns it after minutes."""
+    folder = Path(path).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise _unwritable(path, f"{folder} is no folder") from None
+    except OSError as problem:
+        raise _unwritable(path, problem.strerror or str(problem)) from None
+    if Path(path).is_dir():
+        raise _unwritable(path, "it is a folder")
+    if not os.access(folder, os.W_OK):
+        raise _unwritable(path, f"{folder} may not be written to")
+
+
+def _unwritable(path: str | Path, why: str) -> Fault:
+    return Fault(f"the page {path} cannot be written: {why}")
 
 
 def _worth_asking(found: Scan, data: str | Path) -> Subset:

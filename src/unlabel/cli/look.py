@@ -73,16 +73,20 @@ def scan(
     import json
 
     from unlabel import api
+    from unlabel.api.scanning import check_page
     from unlabel.cli.scanned import say, show
 
-    time = None if budget == "none" else budget
-    found = api.scan(folder, run=run, distance=distance, budget=time, html=html, console=LOG)
+    if html is not None:
+        check_page(html)
+    found = api.scan(folder, run=run, distance=distance, budget=None if budget == "none" else budget, console=LOG)
     if as_json:
         click.echo(json.dumps(found.as_dict(), indent=1))
     else:
         show(found, every=every)
-        if found.html is not None:
-            say(f"page: {found.html}")
+    if html is not None:  # last: what was found is told, whatever becomes of the page
+        page = found.write(html)
+        if not as_json:
+            say(f"page: {page}")
 
 
 @cli.command(epilog=example("unlabel pack photos/ -o photos.pack --size 256", "unlabel pack --verify photos.pack"))

@@ -125,7 +125,8 @@ class Scan:
 
     def copies(self) -> list[list[str]]:
         """Those groups of duplicates that are neither leaks nor conflicts."""
-        return [group for group in self.undivided(self.duplicates) if group not in self.conflicts]
+        told = {group[0] for group in self.conflicts}
+        return [group for group in self.undivided(self.duplicates) if group[0] not in told]
 
     def split_of(self, path: str) -> str:
         """The split that a path is in, where there are splits."""

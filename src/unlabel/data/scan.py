@@ -1,7 +1,8 @@
 """A look at a folder before training on it: what can be read, what cannot and why, and what is odd about the rest."""
 
 import os
-from collections import Counter
+import time
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -13,26 +14,30 @@ from unlabel.data.ahead import cores
 from unlabel.data.facts import Facts, facts_of
 from unlabel.data.findings import FLAT, HUGE, TINY, Scan
 from unlabel.data.folder import check_folder, classes_of, inner, printable, splits, walk
-from unlabel.data.perceptual import near_duplicates, perceptual_hash, small_copy
+from unlabel.data.perceptual import COPY, near_duplicates, perceptual_hash, small_copy
 from unlabel.errors import Fault
 
 _SIDES = (16, 32, 64, 128, 256, 512, 1024, 2048)
 _ASPECTS = ((1.01, "square"), (1.5, "up to 3:2"), (2.0, "up to 2:1"), (4.0, "up to 4:1"))
 _BRIGHT = 10  # bins of the mean grey level
-_PART = 32  # files that a thread looks at before it hands over
-_TOLD = 256  # files between two words of progress
+_PART = 8  # files that a thread looks at before it hands over
+_TOLD = 0.2  # seconds between two words of progress
+_TRIED = 0.8  # seconds for which each number of threads is tried, twice
 
 
 @dataclass
 class _Gathered:
-    """What is kept of every picture until all are read: its name, and of the first of each content its look."""
+    """What is kept of every picture until all are read: its name, and of the first of each content its look.
 
+    hashes, copies: of as many as there are `firsts`, with room for one of every file.
+    """
+
+    hashes: np.ndarray
+    copies: np.ndarray
     names: list[str] = field(default_factory=list)
     sides: list[int] = field(default_factory=list)
     contents: dict[bytes, list[str]] = field(default_factory=dict)
     firsts: list[str] = field(default_factory=list)
-    hashes: list[np.ndarray] = field(default_factory=list)
-    copies: list[np.ndarray] = field(default_factory=list)
 
 
 def scan(
@@ -42,7 +47,7 @@ def scan(
 
     path:     a folder, divided into splits or not.
     progress: called with (pictures done, pictures in all) now and then.
-    threads:  how many read at once; None = one for each core.
+    threads:  how many read at once; None = one, or one for each core, whichever is found to be faster here.
 
     Raises Fault where there is no such folder or no picture in it.
     """
@@ -52,20 +57,21 @@ def scan(
         raise Fault(f"there is no picture in {printable(os.fspath(path))} ({ignored} other files were ignored)")
     report = Scan(printable(os.fspath(path)), printable(root.rstrip("/")), ignored=ignored)
     counts = {name: Counter[int | str]() for name in ("sides", "aspects", "brightness", "formats", "modes", "colours")}
-    gathered = _Gathered()
-    done = 0
+    gathered = _Gathered(np.empty(len(names), np.uint64), np.empty((len(names), COPY), np.uint8))
+    done, told = 0, time.monotonic()
     for part, facts in _read(root, names, threads):
         for name, one in zip(part, facts, strict=True):
             _note(report, root, name, one, counts)
         _gather(gathered, root, part, facts)
         done += len(part)
-        if progress is not None and (done % _TOLD == 0 or done == len(names)):
+        if progress is not None and (done == len(names) or time.monotonic() - told >= _TOLD):
+            told = time.monotonic()
             progress(done, len(names))
     report.readable = len(gathered.names)
     report.duplicates = [group for group in gathered.contents.values() if len(group) > 1]
-    if gathered.firsts:
-        groups = near_duplicates(np.concatenate(gathered.hashes), np.concatenate(gathered.copies))
-        report.near = [[gathered.firsts[k] for k in group] for group in groups]
+    count = len(gathered.firsts)
+    groups = near_duplicates(gathered.hashes[:count], gathered.copies[:count])
+    report.near = [[gathered.firsts[k] for k in group] for group in groups]
     for name, label in (("sides", _side_name), ("aspects", _aspect_name), ("brightness", _brightness_name)):
         setattr(report, name, {label(k): counts[name][k] for k in sorted(counts[name], key=int)})
     for name in ("formats", "modes", "colours"):
@@ -74,21 +80,43 @@ def scan(
     return report
 
 
-def _read(root: str, names: list[str], threads: int | None) -> Iterator[tuple[list[str], list[Facts]]]:
-    """All names with their facts, in order and by parts; few at a time, so that a million do not queue up in memory."""
-    workers, stop = threads or cores(), Event()
+_Part = tuple[list[str], list[Facts]]
+
+
+def _read(root: str, names: list[str], threads: int | None) -> Iterator[_Part]:
+    """All names with their facts, in order and by parts.
+
+    Small files are read faster by one thread than by several, which then mostly wait for the interpreter; large or far
+    ones are not. So without a number of threads both are tried in turns on the first files.
+    """
+    parts = [names[start : start + _PART] for start in range(0, len(names), _PART)]
+    rates = dict.fromkeys((threads,) if threads else sorted({1, cores()}), 0.0)
+    done = 0
+    for workers in (*rates, *rates) if len(rates) > 1 else ():
+        begun, first = time.perf_counter(), done
+        for part in _through(root, parts[done:], workers):
+            yield part
+            done += 1
+            if (spent := time.perf_counter() - begun) >= _TRIED:
+                rates[workers] += (done - first) / spent
+                break
+    yield from _through(root, parts[done:], max(rates, key=lambda workers: rates[workers]))
+
+
+def _through(root: str, parts: list[list[str]], workers: int) -> Iterator[_Part]:
+    """The parts with their facts, in order; few at a time, so that a million do not queue up in memory."""
+    stop = Event()
 
     def look(part: list[str]) -> list[Facts]:
         return [facts_of(os.path.join(root, name)) for name in part if not stop.is_set()]
 
-    parts = [names[start : start + _PART] for start in range(0, len(names), _PART)]
     pool = ThreadPoolExecutor(workers, "unlabel-scan")
     try:
-        waiting: list[tuple[list[str], Future[list[Facts]]]] = []
+        waiting: deque[tuple[list[str], Future[list[Facts]]]] = deque()
         for part in parts:
             waiting.append((part, pool.submit(look, part)))
             if len(waiting) > 2 * workers:
-                first, future = waiting.pop(0)
+                first, future = waiting.popleft()
                 yield first, future.result()
         for part, future in waiting:
             yield part, future.result()
@@ -140,9 +168,9 @@ def _gather(gathered: _Gathered, root: str, names: list[str], facts: list[Facts]
             gathered.firsts.append(shown)
             looks.append(one)
     if looks:
-        small = np.stack([one.small for one in looks])
-        gathered.hashes.append(perceptual_hash(small))
-        gathered.copies.append(small_copy(small, np.stack([one.tones for one in looks])))
+        small, end = np.stack([one.small for one in looks]), len(gathered.firsts)
+        gathered.hashes[end - len(looks) : end] = perceptual_hash(small)
+        gathered.copies[end - len(looks) : end] = small_copy(small, np.stack([one.tones for one in looks]))
 
 
 def _divide(report: Scan, root: str, gathered: _Gathered) -> None:
