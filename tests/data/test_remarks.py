@@ -63,3 +63,11 @@ def test_groups_that_are_told_elsewhere_are_no_mere_copies() -> None:
     conflict = ["photos/train/a/4", "photos/train/b/4"]
     found = scanned(splits={"train": 1, "test": 1}, duplicates=[within, between, conflict], conflicts=[conflict])
     assert found.copies() == [within] and found.undivided([within, between]) == [within]
+
+
+def test_many_constant_pictures_may_be_masks() -> None:
+    for count, told in ((9, False), (10, True)):
+        (said,) = remarks(scanned(constant=[str(k) for k in range(count)]))
+        assert ("masks of labels" in said.sentence) == told
+    (said,) = remarks(scanned(readable=8, constant=["a", "b", "c", "d"]))
+    assert "masks" not in said.sentence

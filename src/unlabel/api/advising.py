@@ -145,7 +145,8 @@ def _method(found: Scan) -> tuple[str, str]:
 
 def _why_size(found: Scan, done: list[_Tried], budget: str) -> str:
     own, last = done[0], done[-1]
-    suits = f"the shorter side of the pictures is {found.shorter_side:g} px at the median, which views of {own.job.size} px suit"
+    median = f"the shorter side of the pictures is {found.shorter_side:g} px at the median"
+    suits = f"{median}, which views of {own.job.size} px suit"
     if own is last:
         return suits
     return (
@@ -219,8 +220,8 @@ def _notes(best: _Tried, budget: str) -> list[str]:
         )
     if best.job.images < FEW_PICTURES:
         said.append(
-            f"{best.job.images:,} pictures are few to learn from: the evidence is of 50,000. Unlabelled ones of the same "
-            "kind help; trust the network where the report has it above random weights"
+            f"{best.job.images:,} pictures are few to learn from: the evidence is of 50,000. More of the same kind help, "
+            "labelled or not; trust the network where the report has it above random weights"
         )
     return said
 

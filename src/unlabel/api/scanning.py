@@ -60,8 +60,8 @@ def scan(
     html      page to write
     console   where progress is shown; default: standard error
 
-    Raises Fault for a folder without pictures, a run without a network, a budget that is no time, and a page that cannot
-    be written, which is asked before anything is read.
+    Raises Fault for a folder without pictures, a run without a network, a budget that is no time, and a page that
+    cannot be written, which is asked before anything is read.
     """
     console = console or Console(stderr=True)
     if html is not None:

@@ -30,7 +30,8 @@ def show(scanned: Scanned, *, every: bool) -> None:
         OUT.print()
         say(f"files that are not pictures: {found.ignored:,}")
     if found.smallest and found.largest:
-        say(f"from {found.smallest[0]} x {found.smallest[1]} to {found.largest[0]} x {found.largest[1]} pixels")
+        ends = dict.fromkeys((found.smallest, found.largest))  # one where they are the same
+        say("pixels: " + " to ".join(f"{width} x {height}" for width, height in ends))
     for title, counts in found.histograms().items():
         _histogram(title, counts, every)
     if scanned.advice is not None:

@@ -15,11 +15,13 @@ of them. Two pictures are near duplicates if at most BITS bits differ, their col
     least LAID, and the details of their halves by at least LAID_DETAIL.
 
 Details tell simple drawings apart, which agree in what is large: ground and place. Laid on each other is what was cut
-off at the sides, up to CUT of the width or height, and not what was moved: nothing may come in at one side that goes out
-at another (by more than SLACK). Turned and mirrored pictures are others. Colours agree if Cb and Cr of 8 x 8 pixels vary
-together, by a correlation of at least TONE or but for differences of NOISE (root of the mean square); where those of one
-picture hardly vary, they must differ by at most TINT on the mean or have the same direction (cosine of at least HUE); or
-one picture is grey. Copies that circulate are often tinted, so a colour over all may differ by much.
+off at the sides, up to CUT of the width or height, and not what was moved: nothing may come in at one side that goes
+out at another (by more than SLACK). Turned and mirrored pictures are others.
+
+Colours agree if Cb and Cr of 8 x 8 pixels vary together, by a correlation of at least TONE or but for differences of
+NOISE (root of the mean square). Where those of one picture hardly vary, they must differ by at most TINT on the mean or
+have the same direction (cosine of at least HUE), or be grey. Copies that circulate are often tinted, so a colour over
+all may differ by much.
 
 Measured with 200 to 500 changed copies planted beside their pictures, in per cent found, and how many pictures too many
 are found among pictures as they are; in brackets by a correlation of 0.85 of grey copies at 7 different bits alone:
@@ -33,7 +35,7 @@ are found among pictures as they are; in brackets by a correlation of 0.85 of gr
     drawn shapes, 32 px   100 (99)    100 (99)   60 (39)    35 (22)      6 (302) of 4,000
     drawn shapes, 96 px   100 (100)   100 (99)   92 (78)    69 (47)      0 (62) of 1,500
 
-(JPEG at quality 30, half, double and other proportions; 0.7 to 1.25 times as light, flatter, with a gamma of 0.75, grey.)
+(JPEG at quality 30, half, double, other proportions; 0.7 to 1.25 times as light, flatter, with a gamma of 0.75, grey.)
 `tests/data/test_planted.py` plants copies in pictures of its own and holds that. A tenth cut off makes another picture.
 
 Candidates: the hash is cut into 5 bands of 12 or 13 bits. Of at most 9 different bits one band has at most one, so only
@@ -72,7 +74,7 @@ def perceptual_hash(grey: np.ndarray) -> np.ndarray:
 
 
 def small_copy(grey: np.ndarray, colours: np.ndarray) -> np.ndarray:
-    """What is kept of pictures for making sure, uint8 [n, 1152]: the grey pictures of 32 x 32, Cb and Cr of 8 x 8 pixels.
+    """What is kept of pictures for making sure, uint8 [n, 1152]: grey in 32 x 32, Cb and Cr in 8 x 8 pixels.
 
     grey: uint8 [n, 32, 32];  colours: the same pictures as uint8 [n, 8, 8, 3], RGB. Cb and Cr as in JPEG, around 128.
     """

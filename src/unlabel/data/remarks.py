@@ -4,6 +4,9 @@ from typing import NamedTuple
 
 from unlabel.data.findings import FLAT, HUGE, TINY, UNEVEN, Likeness, Scan
 
+MASKS = 0.1  # of the pictures nearly constant: told that they may be no pictures
+_FEW = 5  # of them, of which nothing is supposed
+
 _SAME: dict[Likeness, str] = {
     "exact": "are also in `{train}`, byte for byte",
     "near": "have nearly the same picture in `{train}`",
@@ -68,11 +71,13 @@ def _pictures(found: Scan) -> list[Remark]:
     copies = sum(len(group) - 1 for group in found.duplicates)
     near = sum(len(group) - 1 for group in found.near)
     by_run = sum(len(group) - 1 for group in found.near_by_run or [])
+    many = len(found.constant) >= max(_FEW, MASKS * found.readable)
+    masks = "; so many of them may be masks of labels, which are not to train on" if many else ""
     said = [
         (copies, "copies of others, byte for byte"),
         (near, "nearly the same as another"),
         (by_run, "nearly the same as another to the network of the run"),
-        (len(found.constant), f"nearly constant: their grey levels vary by less than {FLAT:g} of 255"),
+        (len(found.constant), f"nearly constant: their grey levels vary by less than {FLAT:g} of 255{masks}"),
         (len(found.tiny), f"tiny: a side below {TINY} pixels"),
         (len(found.huge), f"huge: more than {HUGE // 1_000_000} megapixels each; `unlabel pack` shrinks them once"),
     ]

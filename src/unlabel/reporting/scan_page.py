@@ -86,7 +86,8 @@ def write_scan(path: Path, found: Scan, advice: Advice | None) -> Path:
 def _subtitle(found: Scan) -> list[str]:
     parts = [f"{found.readable:,} pictures", f"{found.bytes / 1e6:,.1f} MB"]
     if found.smallest and found.largest:
-        parts.append(f"{found.smallest[0]} × {found.smallest[1]} to {found.largest[0]} × {found.largest[1]} px")
+        ends = dict.fromkeys((found.smallest, found.largest))  # one where they are the same
+        parts.append(" to ".join(f"{width} × {height}" for width, height in ends) + " px")
     if found.ignored:
         parts.append(f"files that are not pictures: {found.ignored:,}")
     return parts
