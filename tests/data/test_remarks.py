@@ -47,7 +47,15 @@ def test_uneven_classes_are_told_from_ten_times_on() -> None:
 
 def test_no_readable_picture_is_grave() -> None:
     (said,) = remarks(scanned(readable=0, unreadable=[("a", "the file is empty")]))
-    assert said.grave and said.sentence == "1 of 1 file cannot be read: training leaves them out"
+    assert said.grave and said.sentence == "none of 1 file can be read: there is nothing to train on"
+
+
+def test_less_than_two_pictures_to_train_on_are_too_few() -> None:
+    assert not remarks(scanned(readable=2))
+    (said,) = remarks(scanned(readable=1))
+    assert said.grave and said.sentence == "1 picture to train on: it takes two at least"
+    (said,) = remarks(scanned(readable=9, splits={"test": 9}, train="train"))
+    assert said.sentence == "0 pictures to train on in `train`: it takes two at least"
 
 
 def test_copies_are_those_too_many() -> None:

@@ -220,8 +220,8 @@ def _notes(best: _Tried, budget: str) -> list[str]:
         )
     if best.job.images < FEW_PICTURES:
         said.append(
-            f"{best.job.images:,} pictures are few to learn from: the evidence is of 50,000. More of the same kind help, "
-            "labelled or not; trust the network where the report has it above random weights"
+            f"{best.job.images:,} pictures are few to learn from: the evidence is of 50,000. More of the same kind "
+            "help, labelled or not; trust the network where the report has it above random weights"
         )
     return said
 

@@ -21,8 +21,8 @@ _KINDS = {"exact": "the same file", "near": "nearly the same", "run": "nearly th
 def show(scanned: Scanned, *, every: bool) -> None:
     """Print a scan: what should be known first, then the facts, then what to train with."""
     found = scanned.found
-    size = f"{found.bytes / 1e6:,.1f} MB"
-    say(f"{found.root}: {found.readable:,} pictures can be read, {len(found.unreadable):,} cannot, {size}")
+    pictures = f"{found.readable:,} picture{'' if found.readable == 1 else 's'}"
+    say(f"{found.root}: {pictures} can be read, {len(found.unreadable):,} cannot, {in_words(found.bytes)}")
     for remark in remarks(found):
         say(f"{'!' if remark.grave else '-'} {remark.sentence}")
     _lists(found, every)
@@ -36,6 +36,11 @@ def show(scanned: Scanned, *, every: bool) -> None:
         _histogram(title, counts, every)
     if scanned.advice is not None:
         _advice(scanned.advice)
+
+
+def in_words(count: int) -> str:
+    """A number of bytes."""
+    return f"{count / 1e6:,.1f} MB" if count >= 1e5 else f"{count / 1e3:,.1f} kB"
 
 
 def say(text: str) -> None:

@@ -1,9 +1,9 @@
 """How alike two small grey pictures are when one is laid on the other: shifted and scaled a little, of other contrast.
 
 A picture a is fitted to a picture b by least squares, in steps (B. Lucas and T. Kanade, An Iterative Image
-Registration Technique with an Application to Stereo Vision, 1981), for each axis on its own:
+Registration Technique with an Application to Stereo Vision, 1981), each axis on its own:
 
-    b(x, y)  =  gain * a(s x + t, r y + u) + offset,    x, y in (-1, 1);    s, r within 1 +- 0.14,    t, u within +- 0.14
+    b(x, y)  =  gain * a(s x + t, r y + u) + offset,    x, y in (-1, 1);    s, r within 1 +- MOST,  t, u within +- MOST
 
 which is what a picture is to another one that a few per cent were cut off from.
 """

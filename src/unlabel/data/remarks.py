@@ -23,7 +23,7 @@ class Remark(NamedTuple):
 
 def remarks(found: Scan) -> list[Remark]:
     """Everything worth knowing of a scan; nothing where nothing is odd."""
-    return [*_leaks(found), *_labels(found), *_files(found), *_pictures(found)]
+    return [*_leaks(found), *_labels(found), *_files(found), *_too_few(found), *_pictures(found)]
 
 
 def _leaks(found: Scan) -> list[Remark]:
@@ -62,9 +62,18 @@ def _files(found: Scan) -> list[Remark]:
     count = len(found.unreadable)
     if not count:
         return []
+    if not found.readable:
+        return [Remark(True, f"none of {_count(count, 'file')} can be read: there is nothing to train on")]
     short = f", {len(found.truncated):,} of them because the file is cut short" if found.truncated else ""
     files = _count(found.readable + count, "file")
-    return [Remark(found.readable == 0, f"{count:,} of {files} cannot be read{short}: training leaves them out")]
+    return [Remark(False, f"{count:,} of {files} cannot be read{short}: training leaves them out")]
+
+
+def _too_few(found: Scan) -> list[Remark]:
+    if found.training > 1 or not found.readable:
+        return []
+    where = "" if found.train is None else f" in `{found.train}`"
+    return [Remark(True, f"{_count(found.training, 'picture')} to train on{where}: it takes two at least")]
 
 
 def _pictures(found: Scan) -> list[Remark]:

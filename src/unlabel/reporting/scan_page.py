@@ -84,7 +84,8 @@ def write_scan(path: Path, found: Scan, advice: Advice | None) -> Path:
 
 
 def _subtitle(found: Scan) -> list[str]:
-    parts = [f"{found.readable:,} pictures", f"{found.bytes / 1e6:,.1f} MB"]
+    size = f"{found.bytes / 1e6:,.1f} MB" if found.bytes >= 1e5 else f"{found.bytes / 1e3:,.1f} kB"
+    parts = [f"{found.readable:,} picture{'' if found.readable == 1 else 's'}", size]
     if found.smallest and found.largest:
         ends = dict.fromkeys((found.smallest, found.largest))  # one where they are the same
         parts.append(" to ".join(f"{width} × {height}" for width, height in ends) + " px")
