@@ -1,7 +1,7 @@
 """The sentences of a scan: the gravest first, each only where it is true."""
 
 from unlabel.data.findings import Leak, Scan
-from unlabel.data.remarks import remarks
+from unlabel.data.remarks import remarks, size_on_disk
 
 
 def scanned(**facts: object) -> Scan:
@@ -79,3 +79,7 @@ def test_many_constant_pictures_may_be_masks() -> None:
         assert ("masks of labels" in said.sentence) == told
     (said,) = remarks(scanned(readable=8, constant=["a", "b", "c", "d"]))
     assert "masks" not in said.sentence
+
+
+def test_sizes_have_a_unit_that_shows_them() -> None:
+    assert [size_on_disk(scanned(bytes=n)) for n in (812, 99_000, 1_250_000)] == ["0.8 kB", "99.0 kB", "1.2 MB"]

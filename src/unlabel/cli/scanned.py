@@ -9,7 +9,7 @@ from rich.text import Text
 from unlabel.api.scanning import Scanned
 from unlabel.cli import OUT
 from unlabel.data.findings import FLAT, HUGE, TINY, Scan
-from unlabel.data.remarks import remarks
+from unlabel.data.remarks import remarks, size_on_disk
 from unlabel.engine.advice import Advice
 
 FEW = 20  # lines of a list that are shown unless all are asked for
@@ -22,7 +22,7 @@ def show(scanned: Scanned, *, every: bool) -> None:
     """Print a scan: what should be known first, then the facts, then what to train with."""
     found = scanned.found
     pictures = f"{found.readable:,} picture{'' if found.readable == 1 else 's'}"
-    say(f"{found.root}: {pictures} can be read, {len(found.unreadable):,} cannot, {in_words(found.bytes)}")
+    say(f"{found.root}: {pictures} can be read, {len(found.unreadable):,} cannot, {size_on_disk(found)}")
     for remark in remarks(found):
         say(f"{'!' if remark.grave else '-'} {remark.sentence}")
     _lists(found, every)
@@ -36,11 +36,6 @@ def show(scanned: Scanned, *, every: bool) -> None:
         _histogram(title, counts, every)
     if scanned.advice is not None:
         _advice(scanned.advice)
-
-
-def in_words(count: int) -> str:
-    """A number of bytes."""
-    return f"{count / 1e6:,.1f} MB" if count >= 1e5 else f"{count / 1e3:,.1f} kB"
 
 
 def say(text: str) -> None:

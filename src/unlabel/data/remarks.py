@@ -26,6 +26,11 @@ def remarks(found: Scan) -> list[Remark]:
     return [*_leaks(found), *_labels(found), *_files(found), *_too_few(found), *_pictures(found)]
 
 
+def size_on_disk(found: Scan) -> str:
+    """How large the files are, with a unit."""
+    return f"{found.bytes / 1e6:,.1f} MB" if found.bytes >= 1e5 else f"{found.bytes / 1e3:,.1f} kB"
+
+
 def _leaks(found: Scan) -> list[Remark]:
     said = []
     for kind, words in _SAME.items():

@@ -12,7 +12,7 @@ from PIL import Image
 
 from unlabel.data.decode import look_at_file
 from unlabel.data.findings import FLAT, HUGE, TINY, Likeness, Scan
-from unlabel.data.remarks import remarks
+from unlabel.data.remarks import remarks, size_on_disk
 from unlabel.data.source import Unreadable
 from unlabel.engine.advice import Advice
 from unlabel.engine.folder import write_atomically
@@ -84,8 +84,7 @@ def write_scan(path: Path, found: Scan, advice: Advice | None) -> Path:
 
 
 def _subtitle(found: Scan) -> list[str]:
-    size = f"{found.bytes / 1e6:,.1f} MB" if found.bytes >= 1e5 else f"{found.bytes / 1e3:,.1f} kB"
-    parts = [f"{found.readable:,} picture{'' if found.readable == 1 else 's'}", size]
+    parts = [f"{found.readable:,} picture{'' if found.readable == 1 else 's'}", size_on_disk(found)]
     if found.smallest and found.largest:
         ends = dict.fromkeys((found.smallest, found.largest))  # one where they are the same
         parts.append(" to ".join(f"{width} × {height}" for width, height in ends) + " px")
