@@ -95,3 +95,13 @@ def test_what_is_no_picture_has_a_reason(tmp_path):
     ):
         found = facts_of(str(tmp_path / name))
         assert found.reason and found.cut == cut, name
+
+
+def test_colours_of_one_lightness_are_not_constant(tmp_path):
+    """Red and blue of the same grey level; each alone is constant, and so is what hardly varies."""
+    pixels = np.full((20, 20, 3), (100, 0, 0), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "red.png")
+    pixels[:10] = (0, 43, 41)
+    Image.fromarray(pixels).save(tmp_path / "both.png")
+    red, both = (facts_of(str(tmp_path / name)) for name in ("red.png", "both.png"))
+    assert red.flat and red.spread == 0 and both.spread < 1 and not both.flat

@@ -56,7 +56,7 @@ def _lists(found: Scan, every: bool) -> None:
     _groups("the same file more than once", found.copies(), every)
     _groups("nearly the same picture", found.undivided(found.near), every)
     _groups("nearly the same to the run", found.undivided(found.near_by_run or []), every)
-    _list(f"nearly constant: grey levels vary by less than {FLAT:g}", found.constant, every)
+    _list(f"nearly constant: levels vary by less than {FLAT:g}", found.constant, every)
     _list(f"tiny: a side below {TINY} pixels", found.tiny, every)
     _list(f"huge: more than {HUGE // 1_000_000} megapixels", found.huge, every)
 

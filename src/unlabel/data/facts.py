@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from unlabel.data.decode import CUT_SHORT, glance, opened
+from unlabel.data.findings import FLAT
 from unlabel.data.folder import printable
 from unlabel.data.perceptual import SIDE, TONES
 from unlabel.data.source import Unreadable
@@ -24,6 +25,7 @@ class Facts(NamedTuple):
     width, height, format, mode: of the picture as the file has it, EXIF's turn applied.
     content: sha256 of the file.
     mean, spread: mean and standard deviation of the grey levels (0 to 255).
+    flat:    whether the levels of no channel have a standard deviation of FLAT or more.
     colour:  whether any pixel is not grey.
     small:   uint8 [32, 32], the grey picture shrunk;  tones: uint8 [8, 8, 3], the picture shrunk more.
     """
@@ -38,6 +40,7 @@ class Facts(NamedTuple):
     content: bytes = b""
     mean: float = 0.0
     spread: float = 0.0
+    flat: bool = True
     colour: bool = False
     small: np.ndarray = np.zeros((0, 0), np.uint8)
     tones: np.ndarray = np.zeros((0, 0, 0), np.uint8)
@@ -64,9 +67,10 @@ def facts_of(file: str) -> Facts:
     levels = np.array(grey.histogram()) / (grey.width * grey.height)
     mean = float(levels @ np.arange(256))
     red, green, blue = np.moveaxis(pixels, 2, 0)
+    spread = float(levels @ (np.arange(256) - mean) ** 2) ** 0.5
     return Facts(
-        size, None, False, width, height, decoded.format, decoded.mode, content, mean,
-        spread=float(levels @ (np.arange(256) - mean) ** 2) ** 0.5,
+        size, None, False, width, height, decoded.format, decoded.mode, content, mean, spread,
+        flat=spread < FLAT and bool(pixels.std((0, 1)).max() < FLAT),  # colours of one lightness are no constant
         colour=bool((red != green).any() or (green != blue).any()),
         small=np.asarray(grey.resize((SIDE, SIDE), Image.Resampling.BOX)),
         tones=np.asarray(picture.resize((TONES, TONES), Image.Resampling.BOX)),

@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args
 
 TINY = 16  # pixels: a shorter side below this leaves nothing to crop
 HUGE = 50_000_000  # pixels: decoding one takes a second
-FLAT = 3.0  # standard deviation of grey levels (of 255) below which a picture is nearly constant
+FLAT = 3.0  # standard deviation of levels (of 255) below which a picture, or its grey picture, is nearly constant
 UNEVEN = 10.0  # times as many pictures in the largest class as in the smallest: told as a warning
 
 Likeness = Literal["exact", "near", "run"]
@@ -32,10 +32,10 @@ class Scan:
     ignored:    number of files that are not named like pictures (clutter apart).
     bytes:      size of all pictures on disk, readable or not.
     tiny, huge: paths of pictures with a shorter side below TINY, or more than HUGE pixels.
-    constant:   paths of pictures whose grey levels have a standard deviation below FLAT.
+    constant:   paths of pictures of which no channel has levels with a standard deviation of FLAT or more.
     duplicates: groups of paths whose files are the same byte for byte.
-    near:       groups of paths of nearly the same picture (`perceptual`), constant ones left out, and of each group of
-                duplicates all but the first.
+    near:       groups of paths of nearly the same picture (`perceptual`), those of one grey left out, and of each group
+                of duplicates all but the first.
     near_by_run: the same by the embeddings of a run; None: no run was asked.
     leaks:      groups of paths that are in more than one split.
     conflicts:  groups of duplicates that are in more than one class.

@@ -91,7 +91,7 @@ def _pictures(found: Scan) -> list[Remark]:
         (copies, "copies of others, byte for byte"),
         (near, "nearly the same as another"),
         (by_run, "nearly the same as another to the network of the run"),
-        (len(found.constant), f"nearly constant: their grey levels vary by less than {FLAT:g} of 255{masks}"),
+        (len(found.constant), f"nearly constant: their levels vary by less than {FLAT:g} of 255{masks}"),
         (len(found.tiny), f"tiny: a side below {TINY} pixels"),
         (len(found.huge), f"huge: more than {HUGE // 1_000_000} megapixels each; `unlabel pack` shrinks them once"),
     ]

@@ -139,7 +139,7 @@ def _note(report: Scan, root: str, name: str, facts: Facts, counts: dict[str, Co
     area = facts.width * facts.height
     report.tiny += [shown] if min(facts.width, facts.height) < TINY else []
     report.huge += [shown] if area > HUGE else []
-    report.constant += [shown] if facts.spread < FLAT else []
+    report.constant += [shown] if facts.flat else []
     if report.smallest is None or area < report.smallest[0] * report.smallest[1]:
         report.smallest = facts.width, facts.height
     if report.largest is None or area > report.largest[0] * report.largest[1]:

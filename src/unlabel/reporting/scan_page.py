@@ -101,7 +101,7 @@ def _tiles(found: Scan) -> list[tuple[str, str, str]]:
         ("cannot be read", f"{len(found.unreadable):,}", short),
         ("copies", f"{sum(len(g) - 1 for g in found.duplicates):,}", "of other files, byte for byte"),
         ("near copies", f"{sum(len(g) - 1 for g in found.near):,}", "by what the pixels show"),
-        ("nearly constant", f"{len(found.constant):,}", "of one grey level"),
+        ("nearly constant", f"{len(found.constant):,}", "of one colour"),
     ]
     if found.shorter_side is not None:
         tiles.insert(1, ("shorter side", f"{found.shorter_side:,.0f} px", "median"))
@@ -126,7 +126,7 @@ def _exhibits(found: Scan) -> Iterable[Exhibit]:
     by_run = found.undivided(found.near_by_run or [])
     yield from _shown(found, "Near copies, to the network of the run", "Their embeddings are nearly the same.", by_run)
     for title, caption, paths in (
-        ("Nearly constant", f"Grey levels that vary by less than {FLAT:g} of 255.", found.constant),
+        ("Nearly constant", f"Levels that vary by less than {FLAT:g} of 255 in every channel.", found.constant),
         ("Tiny", f"A side below {TINY} pixels leaves nothing to crop.", found.tiny),
         ("Huge", f"More than {HUGE // 1_000_000} megapixels each.", found.huge),
     ):
