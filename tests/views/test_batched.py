@@ -1,5 +1,6 @@
 """The compiled renderer against the reference, pixel by pixel."""
 
+import threading
 import time
 from dataclasses import replace
 
@@ -253,3 +254,24 @@ def test_transforms_of_the_users_own_go_through_the_reference():
     got = render_batch(images, records, view)
     want = [render(image, record, view) for image, record in zip(images, records, strict=True)]
     assert torch.equal(got, torch.stack(want)) and not torch.equal(got[0], got[1])
+
+
+def test_threads_that_need_it_at_once_compile_it_once(monkeypatch):
+    begun, meeting = [], threading.Barrier(3)
+
+    def prepare(say):
+        begun.append(threading.get_ident())
+        time.sleep(0.05)  # the others arrive meanwhile
+
+    def need():
+        meeting.wait()
+        batched.prepare_renderer()
+
+    monkeypatch.setattr(batched, "_prepared", [])
+    monkeypatch.setattr(batched, "_prepare", prepare)
+    threads = [threading.Thread(target=need) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(begun) == 1 and batched._prepared

@@ -21,6 +21,7 @@ from unlabel.views.strong import operate
 COMPILING = "compiling the view renderer for this processor: about 20 seconds, only this once"
 _SILENCE = 1.0  # seconds that pass before it is said
 _prepared: list[bool] = []  # not empty: the renderer is compiled
+_preparing = threading.Lock()  # threads that draw views wait for one of them to do it
 
 
 def render_batch(images: Sequence[Tensor], records: np.ndarray, view: View, out: Tensor | None = None) -> Tensor:
@@ -62,6 +63,13 @@ def prepare_renderer(say: Callable[[str], None] = lambda text: print(text, file=
     """Compile the renderer, or load it if this machine has done so before; `say` hears it if that takes long."""
     if _prepared:
         return
+    with _preparing:
+        if not _prepared:
+            _prepare(say)
+            _prepared.append(True)
+
+
+def _prepare(say: Callable[[str], None]) -> None:
     timer = threading.Timer(_SILENCE, say, [COMPILING])
     timer.daemon = True
     timer.start()
@@ -71,7 +79,6 @@ def prepare_renderer(say: Callable[[str], None] = lambda text: print(text, file=
         _render([image], record, view, torch.empty(1, 3, 8, 8))
     finally:
         timer.cancel()
-    _prepared.append(True)
 
 
 def _render(images: Sequence[Tensor], records: np.ndarray, view: View, out: Tensor) -> None:
