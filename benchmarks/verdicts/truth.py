@@ -6,8 +6,9 @@ by; where they do, nothing has failed, however the embeddings look.
 
     diverging             a loss or an embedding is not a finite number; or the run was made with far too high a rate,
                           labels do not speak for it, and its last losses are on average more than twice its first ones
-    loss-at-collapse      it was made so that the loss tells nothing, labels do not speak for it, and the last losses
-                          are on average within 2 % of a collapse value
+    loss-at-collapse      labels do not speak for it, the last losses are on average within 2 % of a collapse value, and
+                          it was made so that the loss tells nothing, or its images are assigned to all prototypes
+                          alike (99 % of the entropy that there can be)
     collapsed             labels do not speak for it, and all embeddings are 0 (their std is below a hundredth of the
                           healthy one) or point the same way: their mean cosine is above 0.99, and 1 less it a quarter
                           of what it was with untrained weights, in the representation or in what the loss compares
@@ -45,7 +46,9 @@ def truth(found: dict[str, Any], *, afterwards: bool = False) -> str:
     if found["made"] == "diverging" and last > 2 * first > 0:
         return "diverging"
     values = found["collapse_values"].values()
-    if found["made"] == "loss-at-collapse" and any(abs(last - v) <= 0.02 * max(1.0, abs(v)) for v in values):
+    share = found["readings"][-1][1].get("assignment_entropy_share") if found["readings"] else None
+    silent = found["made"] == "loss-at-collapse" or (finite(share) and share > 0.99)
+    if silent and any(abs(last - v) <= 0.02 * max(1.0, abs(v)) for v in values):
         return "loss-at-collapse"
     clouds = _clouds(found, evaluation)
     if any(_one_direction(now, before) for now, before in clouds):
