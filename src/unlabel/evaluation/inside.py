@@ -67,13 +67,16 @@ def look_inside(
             except Fault:
                 absent["attention"] = "No attention maps: the attention of this transformer is of a kind of its own."
         else:
-            absent["attention"] = f"No attention maps: {type(network).__name__} is no plain vision transformer."
             try:
                 seen = light_views(network, source, view, VIEWS, indices=index, device=device)  # [n, V, D]
                 key = nn.functional.normalize(seen, dim=2).mean(dim=1)
                 heat = _finite(similarity_map(network, shown, key.to(device)), "heat", absent)
             except Fault:
                 absent["heat"] = f"No Grad-CAM: {type(network).__name__} does not make its vector of one set of maps."
+            instead = "" if heat is None else ", so Grad-CAM is shown instead"
+            absent["attention"] = (
+                f"No attention maps: {type(network).__name__} is no plain vision transformer{instead}."
+            )
         try:
             features = _finite(places(network, shown), "colours", absent)
             colours = None if features is None else principal_colours(features)
