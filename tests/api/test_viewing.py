@@ -84,7 +84,7 @@ def test_it_is_served_on_this_machine_and_a_browser_opened(
     assert words[words.index("--host") + 1] == "127.0.0.1" and opened == [f"http://127.0.0.1:{port}"]
     assert f"60 images at http://127.0.0.1:{port}" in stream.getvalue()
     names = set(pq.read_schema(viewer / "rows.parquet").names)
-    for option in ("--x", "--y", "--image", "--text", "--neighbors", "--pagerank"):
+    for option in ("--x", "--y", "--image", "--neighbors", "--pagerank"):
         assert words[words.index(option) + 1] in names
     assert "--disable-projection" in words and json.loads((viewer / "state.json").read_text())["charts"]
     assert Path(words[0]).name == "shapes-1.parquet" and not Path(words[0]).exists(), "nothing is left behind"

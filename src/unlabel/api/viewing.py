@@ -100,7 +100,7 @@ def _run(rows: Path, *more: str) -> "subprocess.Popen[bytes]":
     """The viewer's own command, with the columns named. It computes no embedding and asks no network for anything."""
     words = ["--image", "image", "--x", "x", "--y", "y", "--neighbors", "neighbors", "--disable-projection"]
     # What stands for a region of the map is its densest image: the viewer's own measure takes half a minute.
-    words += ["--text", "path", "--pagerank", "density", "--state", str(rows.with_suffix(".json"))]
+    words += ["--pagerank", "density", "--state", str(rows.with_suffix(".json"))]
     quiet = {**os.environ, "HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
     command = [sys.executable, "-m", "embedding_atlas.cli", str(rows), *words, *more]
     # In a session of its own it hears of Ctrl-C from us alone.

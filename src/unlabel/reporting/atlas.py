@@ -61,10 +61,13 @@ def atlas_table(embeddings: Embeddings, pictures: Sequence[Image.Image | None], 
 
 
 def atlas_charts(table: pa.Table) -> dict[str, Any]:
-    """What the viewer shows first, in its own words: the map coloured by label, the images, counts and histograms."""
+    """What the viewer shows first, in its own words: the map coloured by label, the images, counts and histograms.
+
+    No column is called its text: it would write the commonest words of file names over the map, and not pictures.
+    """
     names = set(table.column_names)
     label = {"category": "label"} if "label" in names else {}
-    data = {"x": "x", "y": "y", "image": "image", "text": "path", "neighbors": "neighbors", "importance": "density"}
+    data = {"x": "x", "y": "y", "image": "image", "neighbors": "neighbors", "importance": "density"}
     charts: list[dict[str, Any]] = [
         {"type": "embedding", "title": "Map", "data": data | label},
         {"type": "instances", "title": "Images"},
