@@ -196,7 +196,8 @@ def test_scan_proposes_a_run(run: Run, photos: Path, monkeypatch: pytest.MonkeyP
 def test_scan_is_stopped_by_ctrl_c(tmp_path: Path) -> None:
     for k in range(3000):
         (tmp_path / f"{k}.png").write_bytes(b"x")
-    words = ("import signal, threading, sys; from unlabel import cli; import unlabel.api; import unlabel.data.scan as s;"
+    words = ("import signal, sys; from unlabel import cli; import unlabel.api; import unlabel.data.scan as s;"
+             "signal.signal(signal.SIGINT, signal.default_int_handler);"  # a job in the background ignores it
              "inner = s.facts_of; s.facts_of = lambda f: (signal.raise_signal(2) if f.endswith('1500.png') else None, inner(f))[1];"
              f"sys.argv = ['unlabel', 'scan', {str(tmp_path)!r}]; cli.main()")  # fmt: skip
     done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, timeout=120)

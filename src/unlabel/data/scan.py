@@ -5,6 +5,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from threading import Event
 
@@ -94,12 +95,13 @@ def _read(root: str, names: list[str], threads: int | None) -> Iterator[_Part]:
     done = 0
     for workers in (*rates, *rates) if len(rates) > 1 else ():
         begun, first = time.perf_counter(), done
-        for part in _through(root, parts[done:], workers):
-            yield part
-            done += 1
-            if (spent := time.perf_counter() - begun) >= _TRIED:
-                rates[workers] += (done - first) / spent
-                break
+        with closing(_through(root, parts[done:], workers)) as read:  # a Ctrl-C while it closes must not be lost
+            for part in read:
+                yield part
+                done += 1
+                if (spent := time.perf_counter() - begun) >= _TRIED:
+                    rates[workers] += (done - first) / spent
+                    break
     yield from _through(root, parts[done:], max(rates, key=lambda workers: rates[workers]))
 
 
