@@ -99,14 +99,13 @@ class WandB(Service):
         import wandb
 
         self.wandb, self.shared = wandb, wandb.run is not None
-        if self.shared:
-            self.run = wandb.run
-        else:
-            patience = {} if os.environ.get("WANDB_FINISH_TIMEOUT") else {"finish_timeout": self.PATIENCE}
+        self.run: Any = wandb.run
+        if not self.shared:
+            patience = float(os.environ.get("WANDB_FINISH_TIMEOUT") or self.PATIENCE)
             self.run = wandb.init(
                 project=os.environ.get("WANDB_PROJECT", PROJECT), name=begun.folder.name, job_type=begun.command,
                 tags=[begun.method], dir=os.environ.get("WANDB_DIR", str(begun.folder)), id=known.get("id"),
-                resume="allow", settings=wandb.Settings(**patience),
+                resume="allow", settings=wandb.Settings(finish_timeout=patience),
             )  # fmt: skip
         self.run.define_metric("update")
         self.run.define_metric("*", step_metric="update")
