@@ -174,7 +174,7 @@ def test_commands_print_numbers_beside_chance(clip_run, captioned, tmp_path, mon
     status, out, _ = command(monkeypatch, capsys, "zeroshot", str(clip_run), *words)
     assert status == 0 and "2 classes" in out and "top-5" not in out
     status, out, _ = command(monkeypatch, capsys, "retrieve", str(clip_run))
-    assert status == 0 and "@10" in out and out.count("│ chance") == 2 and "200 images" in out
+    assert status == 0 and "@10" in out and out.count("│ chance") == 2 and "200 images" in out and "protocol 1: " in out
     words = ("a red ring", "--data", str(captioned), "-k", "2", "-o", str(tmp_path / "o.png"))
     status, out, _ = command(monkeypatch, capsys, "retrieve", str(clip_run), *words)
     assert status == 0 and out.count(".png") == 3 and (tmp_path / "o.png").exists()
