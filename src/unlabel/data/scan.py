@@ -3,7 +3,7 @@
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -105,7 +105,7 @@ def _read(root: str, names: list[str], threads: int | None) -> Iterator[_Part]:
     yield from _through(root, parts[done:], max(rates, key=lambda workers: rates[workers]))
 
 
-def _through(root: str, parts: list[list[str]], workers: int) -> Iterator[_Part]:
+def _through(root: str, parts: list[list[str]], workers: int) -> Generator[_Part]:
     """The parts with their facts, in order; few at a time, so that a million do not queue up in memory."""
     stop = Event()
 
