@@ -21,10 +21,10 @@ from unlabel.engine.options import hyperparameters, needs_backbone
 
 def options(name: str) -> dict[str, object]:
     """Short runs of the recipe `small`: a dozen updates over several epochs, a checkpoint after each."""
-    common = {"data": "shapes:64", "batch_size": 16, "epochs": 6, "monitors": 2, "save_every": "0.001s",
+    common = {"data": "shapes:64", "batch_size": 16, "epochs": 3, "monitors": 2, "save_every": "0.001s",
               "evaluate": False, "device": "cpu", "recipe": "small"}  # fmt: skip
     if name == "cut":
-        common |= {"data_b": "shapes:64", "batch_size": 1, "epochs": 1}
+        common |= {"data": "shapes:24", "data_b": "shapes:24", "batch_size": 1, "epochs": 1}
     kind = methods.get(name)
     if needs_backbone(kind):
         common["backbone"] = "tiny_vit" if kind.host == "vit" else "tiny_resnet"
