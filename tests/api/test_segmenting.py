@@ -47,6 +47,7 @@ def test_a_pspnet_frozen_and_fine_tuned(cnn_run: Path, roads: Path) -> None:
     assert set(frozen) == {"protocol", "classes", "run", "random", "colours", "constant"}
     assert frozen["protocol"]["stride"] == 8 and frozen["protocol"]["epochs"] == 6
     assert "6 x 8 places" in frozen["protocol"]["layer"] and "frozen" in frozen["protocol"]["weights"]
+    assert "no teacher" in frozen["protocol"]["weights"]
     assert frozen["run"]["mIoU"] > frozen["constant"]["mIoU"]
     tuned = unlabel.segment(cnn_run, data=roads, ignore=[11], size=(48, 64), head="pspnet", fine_tune=True, epochs=1)
     assert (cnn_run / "segmentation-pspnet-tuned.json").exists()

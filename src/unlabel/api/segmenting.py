@@ -1,6 +1,7 @@
 """Semantic segmentation with what a run has learned, by a linear layer or a PSPNet, beside its controls."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from torch import Tensor, nn
 
 from unlabel.data.scenes import IGNORED, open_scenes
 from unlabel.engine.folder import RunFolder, write_json
-from unlabel.engine.keep import backbone_facts, load_backbone, spec_of
+from unlabel.engine.keep import backbone_facts, load_backbone, load_method, spec_of
 from unlabel.engine.progress import stages
+from unlabel.engine.subject import whose
 from unlabel.errors import Fault, nearest
 from unlabel.evaluation.controls import random_weights, settle_by
 from unlabel.evaluation.kinds import Declared
@@ -123,12 +125,14 @@ def segment(
             found = linear_segmentation(
                 networks, train, test, classes=classes, epochs=epochs, device=device, progress=progress
             )
-    told = folder.read()["run"]["method"]
+    kept = f"those that the {folder.read()['run']['method']} run keeps"
+    with suppress(Fault):  # a folder without its checkpoint holds enough for this but not for saying whose they are
+        kept = whose(load_method(run)[1])
     protocol = Declared(
         f"{head} segmentation",
         {
             "data": root.name,
-            "weights": f"those that the {told} run keeps" + (", fine-tuned with the head" if fine_tune else ", frozen"),
+            "weights": kept + (", fine-tuned with the head" if fine_tune else ", frozen"),
             "layer": f"last feature map, {places[0]} x {places[1]} places"
             + ("" if pspnet else ", standardised by the training images"),
             "view": f"whole images at {size[0]} x {size[1]} px"

@@ -68,8 +68,9 @@ def finetune(
             ),
             lambda path: _go_on("finetune", RunFolder(path), console),
         )
-    if "labels" in options and resume is None:
-        shares = shares_of(options["labels"])
+    labels = options.get("labels")
+    if resume is None and (isinstance(labels, list | tuple) or (isinstance(labels, str) and set(labels) & set(",%"))):
+        shares = shares_of(labels)
         if len(shares) > 1 and run is not None:
             return _series(Path(run), shares, plain_values(options), console)
         options |= {"labels": shares[0]}
