@@ -189,7 +189,7 @@ def test_mistakes_are_sentences(before: Path, tuned: Path, cut_run: Path, tmp_pa
         unlabel.finetune(tmp_path / "missing", **out)
     with pytest.raises(Faults, match="did you mean `labels`"):
         unlabel.finetune(before, label=0.1, **out)
-    with pytest.raises(Fault, match="`labels` is a share of the images"):
+    with pytest.raises(Faults, match="must be between"):
         unlabel.finetune(before, labels=1.5, **out)
     with pytest.raises(Fault, match="leave out the option `backbone`"):
         unlabel.finetune(before, backbone="resnet18", **out)
