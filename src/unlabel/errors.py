@@ -1,7 +1,9 @@
 """What the user did wrong, in one sentence each; the command line prints them and exits with status 2."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
+from os import PathLike
 
 
 class Fault(Exception):
@@ -25,6 +27,15 @@ def nearest(word: str, known: Iterable[str]) -> str:
     lower = {name.lower(): name for name in names}
     match = get_close_matches(word.lower(), lower, n=1, cutoff=0.5)
     return f"; did you mean `{lower[match[0]]}`?" if match else ""
+
+
+@contextmanager
+def writing(file: str | PathLike[str]) -> Iterator[None]:
+    """Inside, the file of this name is written; what the system has against it becomes a Fault."""
+    try:
+        yield
+    except OSError as problem:
+        raise Fault(f"{file} cannot be written: {problem.strerror}") from None
 
 
 class Interrupted(Exception):

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -47,19 +49,26 @@ class Gone(BaseException):
     """The end of a run that had no time to save anything."""
 
 
-def end(name: str, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run that ends in the middle of an update, and leaves what the updates before it saved."""
-    last, advance = random.randint(2, 10), methods.Method.advance
+@contextmanager
+def gone_at(update: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Inside, a run ends in the middle of this update, and leaves what the updates before it saved."""
+    advance = methods.Method.advance
 
     def advance_or_end(self: methods.Method) -> None:
         advance(self)
-        if self.updates == last:
+        if self.updates == update:
             raise Gone
 
     with monkeypatch.context() as patch:
         patch.setattr(methods.Method, "advance", advance_or_end)
         with pytest.raises(Gone):
-            unlabel.pretrain(name, out=out, **options(name))
+            yield
+
+
+def end(name: str, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that ends at a random update."""
+    with gone_at(random.randint(2, 10), monkeypatch):
+        unlabel.pretrain(name, out=out, **options(name))
 
 
 def kill(name: str, out: Path) -> None:

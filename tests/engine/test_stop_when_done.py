@@ -12,8 +12,7 @@ import torch
 from rich.console import Console
 
 import unlabel
-from tests.engine.test_resume import Gone, assert_identical, weights
-from unlabel import methods
+from tests.engine.test_resume import assert_identical, gone_at, weights
 from unlabel.cli.arguments import parse
 from unlabel.engine.folder import RunFolder
 from unlabel.engine.monitor import Monitor
@@ -98,17 +97,8 @@ def test_what_learns_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_killed_and_resumed_it_is_the_same_run(after: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script(monkeypatch, lambda i: shape(knn=SATURATED[i]))
     stored, journal, _ = run(tmp_path / "whole")
-    last, advance = stored["stopped"]["decided"] + after, methods.Method.advance
-
-    def advance_or_end(self: methods.Method) -> None:
-        advance(self)
-        if self.updates == last:
-            raise Gone
-
-    with monkeypatch.context() as patch:
-        patch.setattr(methods.Method, "advance", advance_or_end)
-        with pytest.raises(Gone):
-            run(tmp_path / "killed")
+    with gone_at(stored["stopped"]["decided"] + after, monkeypatch):
+        run(tmp_path / "killed")
     unlabel.pretrain(resume=tmp_path / "killed", console=Console(quiet=True))
     assert_identical(weights(tmp_path / "killed"), weights(tmp_path / "whole"))
     assert RunFolder(tmp_path / "killed").read()["stopped"] == stored["stopped"]

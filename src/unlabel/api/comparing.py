@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from unlabel.errors import Fault
+from unlabel.errors import writing
 from unlabel.reporting.comparison import Comparison, comparison
 from unlabel.reporting.comparison_page import write_comparison
 from unlabel.reporting.members import read_runs
@@ -22,8 +22,6 @@ def compare(runs: Sequence[str | Path] | str | Path, out: str | Path | None = No
     """
     found = comparison(read_runs([runs] if isinstance(runs, str | Path) else runs))
     if out is not None:
-        try:
+        with writing(out):
             found.page = write_comparison(Path(out), found)
-        except OSError as problem:
-            raise Fault(f"{out} cannot be written: {problem.strerror}") from None
     return found

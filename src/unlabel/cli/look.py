@@ -8,7 +8,7 @@ import click
 from rich.table import Table
 
 from unlabel.cli import LOG, OUT, cli, example
-from unlabel.errors import Fault
+from unlabel.errors import Fault, writing
 
 
 @cli.command(epilog=example("unlabel methods"))
@@ -38,10 +38,9 @@ def explain(method: str, out: str | None) -> None:
     if out is None:
         terminal.show(told, OUT)
         return
-    try:
-        Path(out).write_text(html.document(told), encoding="utf-8")
-    except OSError as problem:
-        raise Fault(f"{out} cannot be written: {problem.strerror}") from None
+    document = html.document(told)
+    with writing(out):
+        Path(out).write_text(document, encoding="utf-8")
     OUT.print(f"page: {out}", highlight=False)
 
 

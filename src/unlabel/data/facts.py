@@ -10,7 +10,7 @@ from PIL import Image
 from unlabel.data.decode import CUT_SHORT, glance, opened
 from unlabel.data.findings import FLAT
 from unlabel.data.folder import printable
-from unlabel.data.perceptual import SIDE, TONES
+from unlabel.data.perceptual import shrunk
 from unlabel.data.source import Unreadable
 
 LEAST = 256  # pixels: JPEGs are decoded no smaller than this a side
@@ -68,12 +68,12 @@ def facts_of(file: str) -> Facts:
     mean = float(levels @ np.arange(256))
     red, green, blue = np.moveaxis(pixels, 2, 0)
     spread = float(levels @ (np.arange(256) - mean) ** 2) ** 0.5
+    small, tones = shrunk(picture, grey)
     return Facts(
         size, None, False, width, height, decoded.format, decoded.mode, content, mean, spread,
         flat=spread < FLAT and bool(pixels.std((0, 1)).max() < FLAT),  # colours of one lightness are no constant
         colour=bool((red != green).any() or (green != blue).any()),
-        small=np.asarray(grey.resize((SIDE, SIDE), Image.Resampling.BOX)),
-        tones=np.asarray(picture.resize((TONES, TONES), Image.Resampling.BOX)),
+        small=small, tones=tones,
     )  # fmt: skip
 
 

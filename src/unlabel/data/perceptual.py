@@ -47,6 +47,7 @@ pictures are compared that agree in a band but for one bit: 5 x 14 joins of sort
 from collections.abc import Iterator
 
 import numpy as np
+from PIL import Image
 
 from unlabel.data.aligned import aligned, correlation, halved, laid, place_of, soft
 from unlabel.data.groups import Together
@@ -67,6 +68,12 @@ _CHECKED = 1 << 11  # pairs of copies
 _HOPELESS = 0.5, 0.85  # correlations below which a pair is no longer looked at: as they are, and laid about
 _WAVE = np.cos(np.pi * np.arange(8)[:, None] * (2 * np.arange(SIDE) + 1) / (2 * SIDE))  # [8, 32]
 _WAVES = np.kron(_WAVE, _WAVE)  # [64, 1024]: row 8 u + v is the product of wave u down and wave v across
+
+
+def shrunk(picture: Image.Image, grey: Image.Image) -> tuple[np.ndarray, np.ndarray]:
+    """What hashes and copies are made of, uint8 [32, 32] and [8, 8, 3]; of a picture (RGB) and its grey levels (L)."""
+    small, tones = grey.resize((SIDE, SIDE), Image.Resampling.BOX), picture.resize((TONES, TONES), Image.Resampling.BOX)
+    return np.asarray(small), np.asarray(tones)
 
 
 def perceptual_hash(grey: np.ndarray) -> np.ndarray:

@@ -4,10 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from PIL import Image
 
 from unlabel.data.findings import FLAT
-from unlabel.data.perceptual import SIDE, TONES, near_duplicates, perceptual_hash, small_copy
+from unlabel.data.perceptual import near_duplicates, perceptual_hash, shrunk, small_copy
 from unlabel.evaluation.alike import alike
 from unlabel.reporting.charts import Table
 from unlabel.reporting.embedding_map import unit
@@ -83,8 +82,7 @@ def duplicates(embeddings: Embeddings, sprite: Sprite) -> list[list[int]]:
     textured = [i for i, one in enumerate(grey) if np.asarray(one, np.float64).std() >= FLAT]
     if len(textured) < 2:
         return []
-    small = np.stack([np.asarray(grey[i].resize((SIDE, SIDE), Image.Resampling.BOX)) for i in textured])
-    tones = np.stack([np.asarray(tiles[i].resize((TONES, TONES), Image.Resampling.BOX)) for i in textured])
+    small, tones = map(np.stack, zip(*(shrunk(tiles[i], grey[i]) for i in textured), strict=True))
     rows, vectors = shown[textured], torch.from_numpy(unit(embeddings.vectors))
     found = []
     for group in near_duplicates(perceptual_hash(small), small_copy(small, tones)):
