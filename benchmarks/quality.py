@@ -6,7 +6,7 @@
 lightly's pipeline is that of its SimCLR example (transform, data set, DataLoader, head, loss, SGD at a constant rate),
 with the same backbone, which is evaluated like ours. Having no schedule, it is one run to the longest length, looked at
 on the way with its clock stopped; its rate falls to zero over the last quarter, which its example does not do.
-Finished runs are kept in --runs and not repeated; the table is of all that lie there.
+What was measured is in the result and in --runs, and not measured again: a few seeds at a time will do.
 """
 
 import argparse
@@ -135,22 +135,29 @@ def main() -> None:
         (seed,) = arguments.seeds
         for minutes, numbers in CONTESTANTS[arguments.one](arguments.cifar10, arguments.minutes, seed, arguments.runs):
             result = {"who": arguments.one, "minutes": minutes, "seed": seed, **numbers}
-            (arguments.runs / f"{arguments.one}-{minutes:g}-{seed}.json").write_text(json.dumps(result))
+            _place(arguments.runs, arguments.one, minutes, seed).write_text(json.dumps(result))
         return
-    from common import keep  # not above: contestants need none of it
+    from common import RESULTS, keep  # not above: contestants need none of it
 
     arguments.runs.mkdir(parents=True, exist_ok=True)
+    result = RESULTS / "time-to-quality.json"
+    for entry in json.loads(result.read_text())["runs"] if result.exists() else ():
+        _place(arguments.runs, **entry).write_text(json.dumps(entry))
     for seed in arguments.seeds:
         for who in arguments.only:
-            left = [m for m in arguments.minutes if not (arguments.runs / f"{who}-{m:g}-{seed}.json").exists()]
+            left = [m for m in arguments.minutes if not _place(arguments.runs, who, m, seed).exists()]
             for lengths in [left] if who == "lightly" else [[m] for m in left]:  # lightly: all in one run
                 if lengths:
                     asked = ["--cifar10", arguments.cifar10, "--runs", arguments.runs, "--seeds", seed, "--minutes"]
                     command = [sys.executable, __file__, "--one", who, *asked, *lengths]
                     subprocess.run(list(map(str, command)), check=True)
-    found = [json.loads(path.read_text()) for path in sorted(arguments.runs.glob("*-*-*.json"))]
-    keep("time-to-quality", "SimCLR on CIFAR-10, by minutes of training on two cores", table(found), note=NOTE,
-         runs=found)  # fmt: skip
+                    found = [json.loads(path.read_text()) for path in sorted(arguments.runs.glob("*-*-*.json"))]
+                    keep("time-to-quality", "SimCLR on CIFAR-10, by minutes of training on two cores", table(found),
+                         note=NOTE, runs=found)  # fmt: skip
+
+
+def _place(runs: Path, who: str, minutes: float, seed: int, **numbers: Any) -> Path:
+    return runs / f"{who}-{minutes:g}-{seed}.json"
 
 
 if __name__ == "__main__":

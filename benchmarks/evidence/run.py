@@ -6,20 +6,24 @@
 train and test, each with images and masks, of which 11 is void; --facades holds train/labels, train/photo, val/labels
 and val/photo, where equal names are one building: training never learns which, so the pairs are a hidden answer to
 measure against.
-Finished runs are kept in --runs and not repeated; a run that was cut off goes on where it was. Each study's record is
-written to benchmarks/evidence/STUDY.json, the tables to README.md and docs/evidence.md.
+Finished runs are not repeated, even on another machine (kept.py), and a run that was cut off goes on where it was in
+--runs. Each study's record is written to benchmarks/evidence/STUDY.json, the tables to README.md and docs/evidence.md.
 """
 
 import argparse
 import json
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
+from kept import FILES, keep, restore
 from studies import STUDIES
 from tables import write_tables
 
 import unlabel
+from unlabel.api.benching import same_bench
+from unlabel.errors import Interrupted
 
 HERE = Path(__file__).parent
 FOLDERS = ("cifar10", "facades", "tinyimagenet", "camvid")
@@ -69,11 +73,19 @@ def main() -> None:
         remarks = HERE / "remarks.json"
         out.mkdir(parents=True, exist_ok=True)
         (out / "remarks.json").write_text(json.dumps(json.loads(remarks.read_text()).get(name, {})))
-        compare = partial(unlabel.bench, study.entries, seeds=arguments.seeds or study.seeds, out=out, **chosen)
-        compare()
-        if study.segment is not None:
-            segment_all(out, with_folders(study.segment, folders))
-            compare()  # nothing is left to train: the leaderboard alone is written again
+        same_bench(out, chosen)
+        restore(name, out, folders)
+        compare = partial(unlabel.bench, study.entries, out=out, **chosen)
+        for seeds in accumulate([[seed] for seed in arguments.seeds or study.seeds]):
+            try:
+                compare(seeds=seeds)
+                if study.segment is not None:
+                    segment_all(out, with_folders(study.segment, folders))
+                    compare(seeds=seeds)  # nothing is left to train: the leaderboard alone is written again
+            except Interrupted as asked:
+                raise SystemExit(str(asked)) from None
+            finally:
+                keep(name, out, folders, needs=FILES if study.segment else FILES[:3])
         (HERE / f"{name}.json").write_text(json.dumps(record(name, out), indent=1) + "\n")
         write_tables()
 

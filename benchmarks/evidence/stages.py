@@ -2,8 +2,8 @@
 
     python benchmarks/evidence/stages.py --cifar10 DIR [--seeds 0 1 2] [--runs runs/evidence]
 
-Every stage has its control, trained as long with the same labels. Finished stages are kept in --runs and not repeated.
-The record is written to benchmarks/evidence/stages.json, the table to docs/evidence.md.
+Every stage has its control, trained as long with the same labels. Seeds that the record has are not repeated, nor
+finished stages in --runs. The record is written to benchmarks/evidence/stages.json, the table to docs/evidence.md.
 """
 
 import argparse
@@ -49,14 +49,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--runs", type=Path, default=Path("runs/evidence"))
     arguments = parser.parse_args()
-    found = []
+    options = {"pretrain": PRETRAIN, "finetune": FINETUNE, "distil": DISTIL}
+    found = json.loads(STAGES.read_text())["seeds"] if STAGES.exists() else {}
     for seed in arguments.seeds:
-        found.append(stages(arguments.cifar10, seed, arguments.runs / "stages"))
-        options = {"pretrain": PRETRAIN, "finetune": FINETUNE, "distil": DISTIL}
-        STAGES.write_text(
-            json.dumps({"options": options, "unlabel": unlabel.__version__, "seeds": found}, indent=1) + "\n"
-        )
-        write_tables()
+        if str(seed) not in found:
+            found[str(seed)] = stages(arguments.cifar10, seed, arguments.runs / "stages")
+            record = {"options": options, "unlabel": unlabel.__version__, "seeds": found}
+            STAGES.write_text(json.dumps(record, indent=1) + "\n")
+    write_tables()
 
 
 if __name__ == "__main__":

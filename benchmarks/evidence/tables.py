@@ -109,7 +109,7 @@ def stages(record: dict[str, Any]) -> str:
     """The section on SimCLR v2's stages."""
 
     def top1(stage: str, who: str) -> list[float]:
-        return [seed[stage][who]["top1"] for seed in record["seeds"]]
+        return [seed[stage][who]["top1"] for seed in record["seeds"].values()]
 
     rows = [
         [what, str(len(record["seeds"])), spread(top1(*of))]

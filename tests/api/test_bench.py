@@ -1,5 +1,6 @@
 """Several methods side by side: what is run, what is kept, what is refused."""
 
+import importlib
 import json
 import subprocess
 import sys
@@ -74,6 +75,24 @@ def test_finished_runs_are_kept_and_remarks_shown(done: Path, monkeypatch: pytes
     page = unlabel.bench(["simclr"], seeds=[0, 1], out=done, **OPTIONS)
     text = page.read_text()
     assert "a &lt;b&gt;remark&lt;/b&gt;" in text and "objective=dcl" not in text
+
+
+def test_runs_kept_as_evidence_give_the_same_leaderboard_in_another_place(
+    done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks" / "evidence"))
+    kept = importlib.import_module("kept")
+    monkeypatch.setattr(kept, "KEPT", tmp_path / "kept")
+    kept.keep("study", done, {"cifar10": None}, kept.FILES[:3])
+    text = (tmp_path / "kept" / "study.jsonl").read_text()
+    assert len(text.splitlines()) == 4 and str(done) not in text and "{runs}" in text
+    out = tmp_path / "elsewhere"
+    kept.restore("study", out, {"cifar10": None})
+    assert all(benching._finished(place) for place in out.iterdir())
+    entries = {name: [out / f"{name}-{seed}" for seed in (0, 1)] for name in ("simclr", "simclr-objective-dcl")}
+    write_leaderboard(out, entries)
+    write_leaderboard(there := tmp_path / "original", {n: [done / p.name for p in e] for n, e in entries.items()})
+    assert (out / "leaderboard.md").read_text() == (there / "leaderboard.md").read_text()
 
 
 def test_another_comparison_does_not_mix_with_this_one(done: Path, tmp_path: Path) -> None:

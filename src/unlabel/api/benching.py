@@ -53,7 +53,7 @@ def bench(
     chosen = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
     rows = {entry: _options_of(entry, chosen) for entry in _expanded(entries)}
     _check(rows, chosen, seeds)
-    _same_bench(out, chosen)
+    same_bench(out, chosen)
     places = [(entry, seed, out / _folder_name(entry, seed)) for seed in seeds for entry in rows]
     begun = time.monotonic()
     for done, (entry, seed, place) in enumerate(places):
@@ -120,7 +120,7 @@ def _check(rows: dict[str, tuple[str, dict[str, Any]]], chosen: dict[str, Any], 
         raise Faults(list(dict.fromkeys(faults)))
 
 
-def _same_bench(out: Path, chosen: dict[str, Any]) -> None:
+def same_bench(out: Path, chosen: dict[str, Any]) -> None:
     """One folder holds one comparison: Fault if it was begun with other options."""
     path, said = out / "bench.json", {name: str(value) for name, value in sorted(chosen.items())}
     if path.exists():
