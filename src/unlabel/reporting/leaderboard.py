@@ -93,7 +93,6 @@ def _facts(finished: list[Read]) -> dict[str, Any]:
         return {"note": "No run has finished yet.", "protocol": None, "machine": None, "versions": None}
     run = finished[0][0]
     protocols = [_protocol(found) for _, found in finished]
-    machine = run["machine"]
     lengths = (f"for {r['run']['budget']}" if r["run"]["budget"] else f"{r['updates']:,} updates" for r, _ in finished)
     note = (
         f"Mean ± standard deviation over seeds, accuracies in per cent. Every run trained {_either(lengths)} on "
@@ -105,8 +104,10 @@ def _facts(finished: list[Read]) -> dict[str, Any]:
             f"remembered, {_either(map('{queries:,}'.format_map, asked))} asked; "
             f"linear: {_either(p['linear']['classifier'] for p in asked)}. "
         )
-    note += f"{machine['processor']}, {machine['cores']} cores; torch {run['versions']['torch']}."
-    return {"note": note + _mixed(finished), "protocol": protocols[0], "machine": machine, "versions": run["versions"]}
+    machines = (f"{r['machine']['processor']}, {r['machine']['cores']} cores" for r, _ in finished)
+    note += f"{_either(machines)}; torch {_either(r['versions']['torch'] for r, _ in finished)}."
+    own = {"machine": run["machine"], "versions": run["versions"]}
+    return {"note": note + _mixed(finished), "protocol": protocols[0], **own}
 
 
 def _protocol(found: dict[str, Any]) -> dict[str, Any]:
