@@ -48,7 +48,8 @@ def record(name: str, out: Path) -> dict[str, Any]:
     board: dict[str, Any] = json.loads((out / "leaderboard.json").read_text())
     if (board["protocol"] or {}).get("data"):
         board["protocol"]["data"] = _place(board["protocol"]["data"])
-    return {"study": name, "options": STUDIES[name].options, "unlabel": unlabel.__version__, **board}
+    study = STUDIES[name]
+    return {"study": name, "options": study.options, "jobs": study.jobs, "unlabel": unlabel.__version__, **board}
 
 
 def segment_all(out: Path, options: dict[str, Any]) -> None:
@@ -73,9 +74,9 @@ def main() -> None:
         remarks = HERE / "remarks.json"
         out.mkdir(parents=True, exist_ok=True)
         (out / "remarks.json").write_text(json.dumps(json.loads(remarks.read_text()).get(name, {})))
-        same_bench(out, chosen)
+        same_bench(out, chosen, study.jobs)
         restore(name, out, folders)
-        compare = partial(unlabel.bench, study.entries, out=out, **chosen)
+        compare = partial(unlabel.bench, study.entries, out=out, jobs=study.jobs, **chosen)
         for seeds in accumulate([[seed] for seed in arguments.seeds or study.seeds]):
             try:
                 compare(seeds=seeds)

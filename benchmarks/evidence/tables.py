@@ -53,7 +53,9 @@ def representation(records: dict[str, dict[str, Any]]) -> str:
                 continue
             random = control_of(rows, entry, "random weights") or Row("")
             epochs, budget = row.mean("epochs"), records[name]["options"]["budget"]
-            length = budget if epochs is None else f"{budget} ({epochs:.1f} epochs)"
+            cores = records[name]["machine"]["cores"]
+            length = f"{budget} on {cores} core{'s' if cores > 1 else ''}"
+            length += "" if epochs is None else f" ({epochs:.1f} epochs)"
             data = "" if "cifar10" in records[name]["options"]["data"] else f" on {records[name]['options']['data']}"
             network = row.setup["network"]
             cells = [part.cell(column) for part in (row, random) for column in ("knn", "top1")]
@@ -147,8 +149,8 @@ def evidence(records: dict[str, dict[str, Any]]) -> str:
     begin = (
         "# Evidence\n\nWritten by `benchmarks/evidence/tables.py` from the records beside it. Every study trains its "
         "entries alike, with as many seeds as are said, and compares them under one protocol. Controls are in italics. "
-        "These are minutes on two cores, not the hundreds of epochs of the papers: they show that a system learns and "
-        "what it gains at this length, not where it ends.\n\nTo repeat a study:\n\n"
+        "These are minutes on a core or two, not the hundreds of epochs of the papers: they show that a system learns "
+        "and what it gains at this length, not where it ends.\n\nTo repeat a study:\n\n"
         "    .venv/bin/python benchmarks/evidence/run.py --cifar10 DIR --facades DIR --only NAME\n"
     )
     sections = [study(name, records[name]) for name in STUDIES if name in records]

@@ -11,6 +11,7 @@ import pytest
 
 import unlabel
 from unlabel.api import benching
+from unlabel.data.ahead import cores
 from unlabel.engine.controls import measured_controls
 from unlabel.engine.folder import RunFolder
 from unlabel.errors import Fault, Faults
@@ -20,16 +21,23 @@ from unlabel.reporting.rows import Row
 OPTIONS = {"data": "shapes:96", "size": 16, "epochs": 1, "batch_size": 32, "monitors": 0}
 
 
-def in_this_process(method: str, chosen: dict, place: Path, console: object) -> None:
+class InThisProcess:
     """A run as `bench` starts it, without the seconds that another process takes to import everything."""
-    unlabel.pretrain(method, **chosen, out=place)
+
+    returncode = 0
+
+    def __init__(self, run: benching._Run, share: object) -> None:
+        unlabel.pretrain(run.method, **run.options, out=run.place)
+
+    def poll(self) -> int:
+        return self.returncode
 
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("bench")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(benching, "_train", in_this_process)
+        patch.setattr(benching, "_start", InThisProcess)
         unlabel.bench(["simclr", "simclr  objective=dcl"], seeds=[0, 1], out=out, **OPTIONS)
     return out
 
@@ -71,7 +79,7 @@ def test_controls_are_measured_once_for_each_backbone(done: Path) -> None:
 
 def test_finished_runs_are_kept_and_remarks_shown(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (done / "remarks.json").write_text(json.dumps({"simclr": "a <b>remark</b>"}))
-    monkeypatch.setattr(benching, "_train", lambda *_: pytest.fail("a finished run was repeated"))
+    monkeypatch.setattr(benching, "_start", lambda *_: pytest.fail("a finished run was repeated"))
     page = unlabel.bench(["simclr"], seeds=[0, 1], out=done, **OPTIONS)
     text = page.read_text()
     assert "a &lt;b&gt;remark&lt;/b&gt;" in text and "objective=dcl" not in text
@@ -105,9 +113,9 @@ def test_another_comparison_does_not_mix_with_this_one(done: Path, tmp_path: Pat
 
 def test_all_mistakes_are_told_at_once_and_nothing_is_written(tmp_path: Path) -> None:
     with pytest.raises(Faults) as caught:
-        unlabel.bench(["simclr temprature=1", "bioll"], out=tmp_path / "x", seeds=[1, 1], seed=3, **OPTIONS)
+        unlabel.bench(["simclr temprature=1", "bioll"], out=tmp_path / "x", seeds=[1, 1], jobs=0, seed=3, **OPTIONS)
     said = "\n".join(caught.value.faults)
-    for part in ("temperature", "byol", "seeds must be different", "`seed` is not for a bench"):
+    for part in ("temperature", "byol", "seeds must be different", "`seed` is not for a bench", "jobs must be from 1"):
         assert part in said
     assert not (tmp_path / "x").exists()
 
@@ -128,11 +136,17 @@ def test_an_entry_is_a_method_a_method_with_options_or_a_family() -> None:
 
 def test_runs_are_processes_and_one_that_fails_leaves_its_reason(tmp_path: Path) -> None:
     out, diverging = tmp_path / "out", "simclr lr=1e30 optimiser=sgd"
-    unlabel.bench([diverging, "simclr"], seeds=[0], out=out, **OPTIONS | {"evaluate": False})
+    before = cores()
+    jobs = min(2, before)
+    unlabel.bench([diverging, "simclr"], seeds=[0], out=out, jobs=jobs, **OPTIONS | {"evaluate": False})
     rows = {row["name"]: row for row in json.loads((out / "leaderboard.json").read_text())["rows"]}
     (reason,) = rows[diverging]["remarks"]
     assert "did not finish" in reason and "loss" in reason
-    assert json.loads((out / "simclr-0" / "run.json").read_text())["finished"]
+    stored = json.loads((out / "simclr-0" / "run.json").read_text())
+    assert stored["finished"] and stored["machine"]["cores"] == cores() // jobs  # its share, the same for every run
+    assert cores() == before
+    with pytest.raises(Fault, match="another jobs"):  # in which a time budget means something else
+        unlabel.bench([diverging, "simclr"], seeds=[0], out=out, jobs=3 - jobs, **OPTIONS | {"evaluate": False})
 
 
 def test_a_bench_that_is_told_to_stop_tells_its_run_which_goes_on_later(tmp_path: Path) -> None:

@@ -1,18 +1,22 @@
 """Many methods on the same images under one protocol: some seeds each, one process a run, one leaderboard."""
 
+import os
 import re
 import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 
 from unlabel import methods
 from unlabel.data import open_source
+from unlabel.data.ahead import cores
 from unlabel.engine import options as engine_options
 from unlabel.engine.callbacks import Signals
 from unlabel.engine.folder import RunFolder, read_json, write_json
@@ -26,11 +30,21 @@ _OWN = ("out", "seed", "resume", "method", "controls")
 _GLANCE = 0.1  # seconds between looks at whether a run is over
 
 
+class _Run(NamedTuple):
+    """A run to be trained: what it is called in words, its method and options, and its folder."""
+
+    title: str
+    method: str
+    options: dict[str, Any]
+    place: Path
+
+
 def bench(
     entries: Sequence[str],
     *,
     seeds: Sequence[int] = (0, 1, 2),
     out: str | Path = "runs/bench",
+    jobs: int = 1,
     console: Console | None = None,
     **options: Any,
 ) -> Path:
@@ -41,6 +55,7 @@ def bench(
     seeds    one run of every entry for each
     out      folder of the runs and of leaderboard.html, .md and .json, which are written again after every run;
              finished runs are kept and not repeated, one that was cut off goes on
+    jobs     so many runs at once, each with its own share of the cores; a time budget is then one on that share
     options  those of `pretrain`, the same for every run; an entry's own come before them, and a method that brings its
              own network takes no `backbone`
 
@@ -52,17 +67,33 @@ def bench(
     out = Path(out)
     chosen = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
     rows = {entry: _options_of(entry, chosen) for entry in _expanded(entries)}
-    _check(rows, chosen, seeds)
-    same_bench(out, chosen)
-    places = [(entry, seed, out / _folder_name(entry, seed)) for seed in seeds for entry in rows]
+    _check(rows, chosen, seeds, jobs)
+    same_bench(out, chosen, jobs)
     begun = time.monotonic()
-    for done, (entry, seed, place) in enumerate(places):
-        if not _finished(place):
-            console.print(f"{done + 1} of {len(places)}: {entry}, seed {seed}", highlight=False)
-            method, own = rows[entry]
-            _train(method, {**own, "seed": seed, "controls": str(out)}, place, console)
-        by_entry = {e: [p for other, _, p in places[: done + 1] if other == e] for e in rows}
-        page = write_leaderboard(out, by_entry)
+    places = {(entry, seed): out / _folder_name(entry, seed) for seed in seeds for entry in rows}
+    done = {place for place in places.values() if _finished(place)}
+    todo = [
+        _Run(
+            f"{number} of {len(places)}: {entry}, seed {seed}",
+            method,
+            own | {"seed": seed, "controls": str(out)},
+            place,
+        )
+        for number, ((entry, seed), place) in enumerate(places.items(), 1)
+        for method, own in (rows[entry],)
+        if place not in done
+    ]
+
+    def written() -> Path:
+        return write_leaderboard(
+            out,
+            {row: [place for (entry, _), place in places.items() if entry == row and place in done] for row in rows},
+        )
+
+    for ended in _trained(todo, jobs, console):
+        done.add(ended)
+        written()
+    page = written()
     console.print(f"{len(places)} runs after {(time.monotonic() - begun) / 60:.0f} min: {page}", highlight=False)
     return page
 
@@ -99,10 +130,14 @@ def _own_options(entry: str) -> tuple[str, dict[str, str]]:
     return method, own
 
 
-def _check(rows: dict[str, tuple[str, dict[str, Any]]], chosen: dict[str, Any], seeds: Sequence[int]) -> None:
+def _check(
+    rows: dict[str, tuple[str, dict[str, Any]]], chosen: dict[str, Any], seeds: Sequence[int], jobs: int
+) -> None:
     faults = [f"`{name}` is not for a bench: it sets this option itself" for name in _OWN if name in chosen]
     if not seeds or len(set(seeds)) < len(seeds):
         faults.append(f"seeds must be different numbers, at least one, not {', '.join(map(str, seeds)) or 'none'}")
+    if not 1 <= jobs <= cores():
+        faults.append(f"jobs must be from 1 to {cores()}, the number of cores there are, not {jobs}")
     for entry, (method, own) in rows.items():
         try:
             need(engine_options.check(method, own).run.get("log"))
@@ -120,8 +155,9 @@ def _check(rows: dict[str, tuple[str, dict[str, Any]]], chosen: dict[str, Any], 
         raise Faults(list(dict.fromkeys(faults)))
 
 
-def same_bench(out: Path, chosen: dict[str, Any]) -> None:
-    """One folder holds one comparison: Fault if it was begun with other options."""
+def same_bench(out: Path, chosen: dict[str, Any], jobs: int = 1) -> None:
+    """One folder holds one comparison: Fault if it was begun with other options, or another share of the cores."""
+    chosen = chosen | ({"jobs": jobs} if jobs > 1 else {})
     path, said = out / "bench.json", {name: str(value) for name, value in sorted(chosen.items())}
     if path.exists():
         before = read_json(path, f"{path} is damaged: choose another --out")
@@ -146,24 +182,74 @@ def _finished(place: Path) -> bool:
     return run.run_json.exists() and bool(run.read().get("finished"))
 
 
-def _train(method: str, chosen: dict[str, Any], place: Path, console: Console) -> None:
+def _shares(jobs: int) -> list[set[int] | None]:
+    """The cores of each of so many runs at once, as many for each; None: those there are, where none can be chosen."""
+    if not hasattr(os, "sched_setaffinity"):
+        return [None] * jobs
+    mine = sorted(os.sched_getaffinity(0))
+    each = len(mine) // jobs
+    return [set(mine[i * each : (i + 1) * each]) for i in range(jobs)]
+
+
+def _trained(todo: Sequence[_Run], jobs: int, console: Console) -> Iterator[Path]:
+    """Train runs, `jobs` at once; the folder of each when it has ended. Interrupted after Ctrl-C, all told to save."""
+    waiting, free = deque(todo), _shares(jobs)
+    running: dict[subprocess.Popen[bytes], tuple[Path, set[int] | None]] = {}
+    with Signals() as signals:
+        try:
+            while (waiting or running) and not signals.asked:
+                while waiting and free:
+                    run, share = waiting.popleft(), free.pop()
+                    console.print(run.title, highlight=False)
+                    running[_start(run, share)] = run.place, share
+                time.sleep(_GLANCE)
+                for child in [child for child in running if child.poll() is not None]:
+                    place, share = running.pop(child)
+                    free.append(share)
+                    _tell_of_failure(place, child.returncode, console)
+                    yield place
+            if signals.asked:
+                where = "".join(f" in {place}" for place, _ in running.values())
+                raise Interrupted(f"stopped{where}; the same command goes on from there")
+        finally:  # whatever happened, no training is left behind
+            for child in running:
+                child.terminate()
+            for child in running:
+                child.wait()
+
+
+def _start(run: _Run, share: set[int] | None) -> "subprocess.Popen[bytes]":
     """One run, in a process of its own, so that its memory and its crash are its own; what it says goes to a file."""
-    run = RunFolder(place)
-    if run.run_json.exists():
-        words = ["--resume", str(place)]
+    if RunFolder(run.place).run_json.exists():
+        words = ["--resume", str(run.place)]
     else:
-        words = [method, *(f"{name}={value}" for name, value in chosen.items()), f"out={place}"]
-    log = place.with_name(f"{place.name}.log")
+        words = [run.method, *(f"{name}={value}" for name, value in run.options.items()), f"out={run.place}"]
     command = [sys.executable, "-m", "unlabel", "pretrain", *words]
-    with open(log, "w", encoding="utf-8") as lines, Signals() as signals:
+    with open(_log(run.place), "w", encoding="utf-8") as lines, _on(share):
         # In a session of its own the run is told to stop once, by us, and saves what it has.
-        child = subprocess.Popen(command, stdout=lines, stderr=subprocess.STDOUT, start_new_session=True)
-        while child.poll() is None and not signals.asked:
-            time.sleep(_GLANCE)
-        if signals.asked:
-            child.terminate()
-            child.wait()
-            raise Interrupted(f"stopped in {place}; the same command goes on from there")
-    if status := child.returncode:
-        said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        console.print(f"  failed: {said[-1] if said else status}; {log} has all it said", highlight=False, markup=False)
+        return subprocess.Popen(command, stdout=lines, stderr=subprocess.STDOUT, start_new_session=True)
+
+
+@contextmanager
+def _on(share: set[int] | None) -> Iterator[None]:
+    """A process begun inside has these cores alone: it takes the affinity of the thread that begins it."""
+    if share is None:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, share)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def _log(place: Path) -> Path:
+    return place.with_name(f"{place.name}.log")
+
+
+def _tell_of_failure(place: Path, status: int, console: Console) -> None:
+    if status:
+        said = _log(place).read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        words = f"  {place.name} failed: {said[-1] if said else status}; {_log(place)} has all it said"
+        console.print(words, highlight=False, markup=False)

@@ -20,8 +20,9 @@ def bench(words: tuple[str, ...]) -> None:
     """Train several methods on the same images and write a leaderboard beside the controls.
 
     An ENTRY is a method, a method with options of its own in quotes, or a family for all its methods. All other options
-    are those of `unlabel pretrain`, the same for every run, and --seeds (default 0,1,2) and --out (default runs/bench).
-    Finished runs are kept: the same command goes on where it was stopped.
+    are those of `unlabel pretrain`, the same for every run, and --seeds (default 0,1,2), --out (default runs/bench) and
+    --jobs (default 1): so many runs at once, each on its share of the cores, for small networks gain little from a
+    second one. Finished runs are kept: the same command goes on where it was stopped.
     """
     # An entry with options stands in quotes, so it has a space; a bare name=value is an option of every run.
     from unlabel.engine.run import FLAGS
@@ -33,8 +34,13 @@ def bench(words: tuple[str, ...]) -> None:
     seeds = options.pop("seeds", "0,1,2")
     if not all(part.strip().isdecimal() for part in seeds.split(",")):
         raise Fault(f"--seeds is whole numbers with commas between them, such as 0,1,2, not {seeds}")
+    jobs = options.pop("jobs", "1")
+    if not jobs.isdecimal():
+        raise Fault(f"--jobs is a whole number, of runs at once, not {jobs}")
     out = options.pop("out", "runs/bench")
     from unlabel import api
 
-    page = api.bench(entries, seeds=[int(part) for part in seeds.split(",")], out=out, console=LOG, **options)
+    page = api.bench(
+        entries, seeds=[int(part) for part in seeds.split(",")], out=out, jobs=int(jobs), console=LOG, **options
+    )
     OUT.print(f"leaderboard: {page}", highlight=False)

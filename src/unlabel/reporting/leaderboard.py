@@ -104,10 +104,14 @@ def _facts(finished: list[Read]) -> dict[str, Any]:
             f"remembered, {_either(map('{queries:,}'.format_map, asked))} asked; "
             f"linear: {_either(p['linear']['classifier'] for p in asked)}. "
         )
-    machines = (f"{r['machine']['processor']}, {r['machine']['cores']} cores" for r, _ in finished)
+    machines = (f"{r['machine']['processor']}, {_cores(r['machine']['cores'])}" for r, _ in finished)
     note += f"{_either(machines)}; torch {_either(r['versions']['torch'] for r, _ in finished)}."
     own = {"machine": run["machine"], "versions": run["versions"]}
     return {"note": note + _mixed(finished), "protocol": protocols[0], **own}
+
+
+def _cores(count: int) -> str:
+    return "1 core" if count == 1 else f"{count} cores"
 
 
 def _protocol(found: dict[str, Any]) -> dict[str, Any]:
