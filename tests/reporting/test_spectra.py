@@ -40,6 +40,17 @@ def test_a_curve_for_each_reading_from_faint_to_strong(tmp_path: Path) -> None:
     assert [row[1] for row in chart.table.rows] == ["0.5", "0.6", "0.7"]
 
 
+def test_a_run_that_collapsed_onto_one_direction_has_its_chart(tmp_path: Path) -> None:
+    (chart,) = spectra(read_run(readings(tmp_path, [of(1, 0.5, 0.1), of(1, 0.0, 0.0)])))
+    assert [trace["y"] for trace in chart.data] == [[1, 0.5, 0.1], [1]]
+    assert chart.table is not None and [row[1:] for row in chart.table.rows] == [["0.5", "0.1"], ["0", "0"]]
+
+
+def test_a_run_that_never_had_a_second_direction_has_its_chart(tmp_path: Path) -> None:
+    (chart,) = spectra(read_run(readings(tmp_path, [of(1), of(1)])))
+    assert chart.table is not None and chart.table.head == ["", "1"]
+
+
 def test_what_begins_later_has_no_untrained_curve(tmp_path: Path) -> None:
     (chart,) = spectra(read_run(readings(tmp_path, [of(1, 0.5, 0.1), of(1, 0.6, 0.2)], first=10)))
     assert {trace["line"]["dash"] for trace in chart.data} == {"solid"}

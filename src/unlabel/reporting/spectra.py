@@ -110,11 +110,13 @@ def _middle(found: tuple[int, list[int], list[float]]) -> float:
 
 
 def _numbers(found: list[tuple[int, list[int], list[float]]], per_epoch: float) -> Table:
-    """Values at a few ranks that every reading has."""
-    shared = sorted(set.intersection(*(set(ranks) for _, ranks, _ in found)) - {1})
-    chosen = [shared[i] for i in np.unique(np.linspace(0, len(shared) - 1, _COLUMNS).round().astype(int))]
+    """Values at a few ranks, of those that every reading has; where one has collapsed, of those that any has."""
+    sets = [set(ranks) - {1} for _, ranks, _ in found]
+    ranks = sorted(set.intersection(*sets) or set.union(*sets)) or [1]
+    chosen = [ranks[i] for i in np.unique(np.linspace(0, len(ranks) - 1, _COLUMNS).round().astype(int))]
+    readings = [(update, dict(zip(own, values, strict=True))) for update, own, values in found]
     rows = [
-        [_when(update, per_epoch), *(number(values[ranks.index(rank)]) for rank in chosen)]
-        for update, ranks, values in found
+        [_when(update, per_epoch), *(number(values[rank]) if rank in values else "0" for rank in chosen)]
+        for update, values in readings
     ]
     return Table("Over the largest, by direction", ["", *(f"{rank:,}" for rank in chosen)], rows, numeric=True)
