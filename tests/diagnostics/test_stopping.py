@@ -3,8 +3,6 @@
 import math
 from typing import Any
 
-import pytest
-
 from tests.diagnostics.test_verdict import losses, reading
 from unlabel.diagnostics import Stop, stop
 from unlabel.diagnostics.stopping import COOL_DOWN, FAILED, LEAST
@@ -77,14 +75,17 @@ def test_without_labels_and_without_movement_it_ends_too() -> None:
     assert asked(falling) is None
 
 
-@pytest.mark.parametrize("shape", [{"std": 1e-4}, {"dimensions_99": 1}], ids=["collapsed", "dimensional-collapse"])
-def test_a_collapse_ends_at_once_where_it_stays(shape: dict[str, Any]) -> None:
-    lines = [reading(0, dimensions_99=80), *(reading(100 * i, **shape) for i in range(1, 13))]
+def test_a_collapse_ends_at_once_where_it_stays() -> None:
+    lines = [reading(0), *(reading(100 * i, std=1e-4) for i in range(1, 13))]
     found = asked(lines)
     assert found is not None and found.end == found.decided == 100 * (FAILED + 1)  # two readings are too few to judge
     # Readings that the warm-up holds do not count.
     later = asked(lines, warmup=0.25)
     assert later is not None and later.decided == 100 * (3 + FAILED - 1)
+
+
+def test_a_dimensional_collapse_ends_nothing() -> None:
+    assert asked([reading(0, dimensions_99=80), *(reading(100 * i, dimensions_99=1) for i in range(1, 13))]) is None
 
 
 def test_a_collapse_that_training_recovers_from_does_not_end_it() -> None:

@@ -1,5 +1,7 @@
 """Readings: what they hold, that they repeat, and that training does not notice them."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,7 @@ from unlabel.data.shapes import Shapes
 from unlabel.data.source import Subset, Unreadable
 from unlabel.engine.monitor import Monitor
 from unlabel.engine.sources import Sources
+from unlabel.evaluation.controls import settle
 from unlabel.evaluation.features import extract
 from unlabel.views import evaluation
 
@@ -32,6 +35,21 @@ def test_a_reading_has_knn_and_the_shape_of_the_embeddings() -> None:
     assert method.training and torch.equal(generator, torch.get_rng_state())
     after = [p for p in method.state_dict().values() if torch.is_tensor(p)]
     assert all(torch.equal(a, b) for a, b in zip(state, after, strict=True))
+
+
+def test_before_training_batch_norms_have_statistics_as_the_control_of_an_evaluation_has() -> None:
+    """Else all that training's first batches change of them would look like something learned."""
+    method, images = toy_method("byol"), sources(list(range(40, 60)))
+    monitor = Monitor(images, evaluation(32), "cpu")
+    before = {name: value.clone() for name, value in method.state_dict().items() if torch.is_tensor(value)}
+    first = monitor.read(method)
+    assert all(torch.equal(method.state_dict()[name], value) for name, value in before.items())
+    control = copy.deepcopy(method.kept)
+    settle(control, images.memory, monitor.view, indices=monitor.memory)
+    vectors = extract(control, images.queries, monitor.view).vectors
+    assert first["std"] == pytest.approx(diagnostics.measure(vectors)["std"], rel=1e-5)
+    method.updates = 1
+    assert monitor.read(method)["std"] < 0.8 * first["std"]  # statistics of no image, which make a narrow cone
 
 
 def test_alignment_is_zero_only_where_views_agree() -> None:
@@ -70,6 +88,7 @@ def test_a_reading_speaks_of_what_the_loss_compares() -> None:
 def test_a_reading_keeps_its_spectra_in_short() -> None:
     images = sources(list(range(30, 60)))
     method, monitor = toy_method("simclr"), Monitor(images, evaluation(32), "cpu")
+    method.updates = 1
     monitor.read(method)
     vectors = extract(method.eval().embed, images.queries, monitor.view).vectors
     expected = diagnostics.singular_values(vectors)
@@ -90,6 +109,7 @@ def moved(method: torch.nn.Module, by: float) -> None:
 
 def test_neighbours_are_compared_with_those_of_the_reading_before() -> None:
     method, monitor = toy_method("simclr"), Monitor(sources(list(range(30, 60))), evaluation(32), "cpu")
+    method.updates = 1
     assert "neighbour_stability" not in monitor.read(method)
     assert "neighbour_stability" not in monitor.read(method), "at the same update nothing can have changed"
     method.updates = 10
@@ -101,7 +121,7 @@ def test_neighbours_are_compared_with_those_of_the_reading_before() -> None:
     reading = monitor.read(method)
     assert diagnostics.chance_stability(30) < reading["neighbour_stability"] < 1
     assert resumed.read(method) == reading
-    method.updates = 5  # a run that begins after a trial
+    method.updates = 0  # a run that begins after a trial
     assert "neighbour_stability" not in monitor.read(method)
 
 
@@ -128,6 +148,7 @@ def test_a_reading_says_how_far_the_teacher_is(name: str) -> None:
 def test_the_divergence_is_that_of_both_backbones() -> None:
     method, monitor = toy_method("dino"), Monitor(sources(list(range(40, 60))), evaluation(32), "cpu")
     teacher, student = method.followed()
+    method.updates = 1
     moved(student, 0.5)
     seen = [extract(network.eval(), monitor.sources.queries, monitor.view).vectors for network in (teacher, student)]
     assert monitor.read(method)["teacher_divergence"] == pytest.approx(diagnostics.embedding_divergence(*seen))

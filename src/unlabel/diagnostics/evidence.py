@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from statistics import median
+from statistics import fmean, median
 from typing import Any, TypeGuard
 
 from unlabel.diagnostics.loss_level import sits_at
@@ -13,8 +13,8 @@ PROJECTION = "projection_"
 # Points by which two networks of random weights differ (standard deviation). Over six seeds of a small ResNet on
 # CIFAR-10, 4,000 images remembered and 2,000 asked, one network has 0.8 by kNN and 1.4 by the linear probe.
 SEEDS = 1.8
-WIDER = 1.25  # effective rank, against untrained weights
 UNIFORM = 0.99  # of the entropy that assignments to prototypes can have
+STILL_FALLING = 0.2  # of what the loss fell in all
 CAME_DOWN = 0.05  # of the value where the loss sits, or of 1 where it is smaller
 
 
@@ -72,12 +72,6 @@ class Evidence:
         return [("", self.latest, self.untrained), (" in the loss", self.projection, _projection(self._begun))]
 
     @property
-    def widened(self) -> bool:
-        """Whether the representations fill clearly more directions than those of untrained weights."""
-        now, before = (shape.get("effective_rank") for shape in (self.latest, self.untrained))
-        return finite(now) and finite(before) and now > WIDER * before
-
-    @property
     def uniform(self) -> bool:
         """Whether images are assigned to all prototypes alike, and the loss sits where that puts it."""
         share = self.readings[-1].get("assignment_entropy_share") if self.readings else None
@@ -102,9 +96,14 @@ class Evidence:
 
     @property
     def late_gain(self) -> float:
-        """What the second half of the readings of live kNN adds to the best of the first."""
-        half = len(self.knn) // 2
-        return max(self.knn[half:]) - max(self.knn[:half])
+        """Points that live kNN gained: the mean over the last third of its readings less that over the third before."""
+        third = len(self.knn) // 3
+        return fmean(self.knn[-third:]) - fmean(self.knn[-2 * third : -third]) if third else 0.0
+
+    @property
+    def still_rising(self) -> bool:
+        """Whether that is more than noise: the same images are asked at every reading, and several are averaged."""
+        return self.late_gain > self.read_margin / 4
 
     @property
     def loss_quarters(self) -> tuple[float, float, float] | None:
@@ -116,12 +115,23 @@ class Evidence:
         return median(known[:quarter]), median(known[quarter:-quarter]), median(known[-quarter:])
 
     @property
-    def came_down(self) -> bool:
-        """Whether the loss was well above where it sits at first: what the solution of BYOL's task looks like too."""
+    def loss_falls(self) -> bool:
+        """Whether the loss still fell in the last quarter: by a fifth of what it fell in all, which is not nothing."""
+        if self.loss_quarters is None:
+            return False
+        start, middle, end = self.loss_quarters
+        return start - end > 0.01 * abs(start) and middle - end > STILL_FALLING * (start - end)
+
+    @property
+    def stuck(self) -> bool:
+        """Whether the loss sits where it does when learning failed, and was never well above: then it is to blame.
+
+        The solution of BYOL's task sits there too, but comes down to it.
+        """
         quarters = self.loss_quarters
         if self.level is None or quarters is None:
-            return False
-        return quarters[0] - self.level.value > CAME_DOWN * max(1.0, abs(self.level.value))
+            return self.level is not None
+        return quarters[0] - self.level.value <= CAME_DOWN * max(1.0, abs(self.level.value))
 
     # ------------------------------------------------------------ evaluation
 
@@ -149,7 +159,8 @@ class Evidence:
         leads = self.leads("random")
         if leads:
             return max(leads.values()) > 0
-        return len(self.knn) >= 2 and self.knn[-1] - self.knn[0] > self.read_margin
+        third = max(1, len(self.knn) // 3)
+        return len(self.knn) >= 2 and fmean(self.knn[-third:]) - self.knn[0] > self.read_margin
 
 
 def _projection(shape: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ Asked right after a reading, with the journal up to there; the verdict is that o
               than that, nothing is shortened.
     failure   the verdict is one of FAILURES at FAILED readings one after the other, all after the warm-up, during which
               the embeddings did not spread out again (no std and no effective rank grew by half): training ends there.
+              A dimensional collapse is none of them: there are systems that learn while it is seen in their loss.
 
 Both need several readings, for a state that training recovers from must not end it. A decision is a function of the
 journal alone: what a run would have done can be told from the journal of one that went on.
@@ -22,7 +23,7 @@ from unlabel.diagnostics.evidence import PROJECTION, finite
 from unlabel.diagnostics.verdict import Verdict, verdict
 
 PLATEAU, LEAST = 2, 5
-FAILURES = ("collapsed", "dimensional-collapse", "diverging")
+FAILURES = ("collapsed", "diverging")
 FAILED = 3
 COOL_DOWN = 0.15
 _SPREADS = ("std", "effective_rank", f"{PROJECTION}std", f"{PROJECTION}effective_rank")

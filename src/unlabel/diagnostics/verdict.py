@@ -4,8 +4,8 @@ The rules are asked in this order; the first that has its evidence speaks. D is 
 number of images measured; the margin of an accuracy p in % is max(1, 2 sqrt(p (100 - p) / n + s²)) points, with s = 1.8
 against random weights, for two networks of random weights differ by as much, and s = 0 otherwise.
 
-    diverging               the last loss, a reading or an embedding is not a finite number; or the loss (median of the
-                            last tenth of at least 20 lines) is above three times its highest value in the first tenth
+    diverging               the last loss, a reading or an embedding is not a finite number; or the loss (mean of the
+                            last tenth of at least 20 lines) is above three times what it was in the first tenth
     learning, or
     not-better-than-identity   image translation: whether translations are closer to the target domain than inputs
     too-short               neither an evaluation of embeddings nor three readings; or, where nothing of the two lines
@@ -14,28 +14,31 @@ against random weights, for two networks of random weights differ by as much, an
                             untrained network had (some networks see all images from one narrow cone)
     dimensional-collapse    at most 3 % of the min(D, n - 1) possible directions carry 99 % of the variance, and fewer
                             than half as many as in untrained weights (simple images fill few directions of any network)
-    loss-at-collapse        six readings (three of a finished run), and the loss sits at a value that it has where
-                            learning failed (`loss_level`), to which it did not come down from 5 % above, as BYOL's does
+    loss-at-collapse        six readings (three of a finished run), and the loss is stuck at a value that it has where
+                            learning failed (`loss_level`): it did not come down to it from 5 % above, as BYOL's does
                             where its task is solved; labels do not say that anything was learned
     not-better-than-random  labels: neither kNN nor the linear probe beats random weights by its margin; where that
                             was not compared: six readings, none better than the untrained network by the margin
     learning                labels: the evaluation beats random weights; or, where that was not compared, live kNN
-                            gained half a margin in the second half of the readings
-                            no labels: the loss still falls, or the effective rank still rises by 5 %
+                            gained a quarter of a margin: its mean over the last third of the readings, against the
+                            third before (the same images are asked each time, so that is more than noise)
+                            no labels: the loss fell by a fifth of what it fell in all in the last quarter of its lines,
+                            or the effective rank still rises by 5 %
     plateau                 at least six readings without such a gain
 
 The two collapses are looked for in the representations and, after them, in what the loss compares behind a projector,
-where they begin. Many a healthy system is narrow there, so more is asked for: half of that std, or that the loss sits
-at a collapse value too; three directions, and representations that fill no more of them than untrained ones by a
-quarter. Where images are assigned to all prototypes alike, the loss is to blame, and its verdict speaks for what is
-behind the projector. Labels outvote both: embeddings whose neighbours beat random weights are not worthless, however
-narrow their cone. Nothing is said that was not measured; without labels the sentence says that there were none.
+where they begin. Many a healthy system is narrow there, so other evidence is asked for: half of that std, or that the
+loss sits at a collapse value too; a participation ratio below 2, less than half of that with untrained weights, and a
+loss that falls no more. Where the loss is stuck at a collapse value, it is to blame, and its verdict speaks for the
+narrowness behind the projector. Labels outvote both: embeddings whose neighbours beat random weights (live kNN: the
+mean of the last third of the readings, by a margin) are not worthless, however narrow their cone.
+Nothing is said that was not measured; without labels the sentence says that there were none.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import fmean
 from typing import Any
 
 from unlabel.diagnostics.evidence import Evidence, finite
@@ -59,7 +62,7 @@ _TITLES = {"collapsed": "complete collapse", "loss-at-collapse": "loss at collap
 
 COLLAPSED = 0.05  # of the healthy standard deviation
 FEW = 0.03  # of the directions
-FEW_IN_LOSS = 3  # directions
+FEW_IN_LOSS = 2.0  # directions
 LEAST_READINGS, ENOUGH_READINGS = 3, 6
 LEAST_UPDATES = 30
 _UNMEASURED = "there are no labels, so how useful the embeddings are was not measured"
@@ -127,9 +130,9 @@ def _diverging(e: Evidence) -> Verdict | None:
     known = [float(loss) for loss in e.losses if finite(loss)]
     tenth = len(known) // 10
     if tenth >= 2:
-        first, last = max(known[:tenth]), median(known[-tenth:])
+        first, last = fmean(known[:tenth]), fmean(known[-tenth:])
         if first > 0 and last > 3 * first:
-            sentence = f"The loss rose to {last:.4g}; in the first tenth of training it was never above {first:.4g}."
+            sentence = f"The loss rose: on average it is {last:.4g} of late, and was {first:.4g} at first."
             return Verdict("diverging", sentence, advice)
     return None
 
@@ -191,16 +194,21 @@ def _narrow(e: Evidence) -> Verdict | None:
         width, images, few = (shape.get(name) for name in ("dimensions", "images", "dimensions_99"))
         if not finite(width) or not finite(few) or e.vindicated:
             continue
-        if where and (few > FEW_IN_LOSS or e.widened or e.uniform):
-            continue
         possible = min(width, images - 1) if finite(images) else width
         before = untrained.get("dimensions_99")
-        if few > max(1.0, FEW * possible) or (finite(before) and few >= before / 2):
-            continue
-        numbers = f"{few:.0f} of {width:,.0f} dimensions carry 99 % of the variance"
+        begin, numbers = "", f"{few:.0f} of {width:,.0f} dimensions carry 99 % of the variance"
         numbers += f" of {images:,.0f} images" if finite(images) and possible < width else ""
+        if where:
+            ratio, begun = shape.get("participation_ratio"), untrained.get("participation_ratio")
+            if not finite(ratio) or ratio >= FEW_IN_LOSS or (finite(begun) and ratio >= begun / 2):
+                continue
+            if e.stuck or e.loss_falls:
+                continue
+            begin = f"{where.strip().capitalize()}, "
+            numbers += f" and few of these much of it (participation ratio {ratio:.1f})"
+        elif few > max(1.0, FEW * possible) or (finite(before) and few >= before / 2):
+            continue
         numbers += f", {before:.0f} with untrained weights" if finite(before) else ""
-        begin = f"{where.strip().capitalize()}, " if where else ""
         return Verdict(
             "dimensional-collapse",
             f"{begin}{numbers}{_level(e)}.",
@@ -222,7 +230,7 @@ def _begun(e: Evidence) -> Verdict | None:
 
 def _stuck(e: Evidence) -> Verdict | None:
     least = LEAST_READINGS if e.finished else ENOUGH_READINGS
-    if e.level is None or e.vindicated or e.came_down or not (e.evaluated or len(e.readings) >= least):
+    if not e.stuck or e.level is None or e.vindicated or not (e.evaluated or len(e.readings) >= least):
         return None
     leads, knn = e.leads("random"), e.knn
     if leads:
@@ -276,10 +284,10 @@ def _better(e: Evidence) -> Verdict | None:
         return Verdict("learning", f"{sentence}.", _GO_ON)
     if len(e.knn) < ENOUGH_READINGS:
         advice = "Use the backbone; to know whether a longer run pays, compare two lengths."
-    elif e.late_gain > e.read_margin / 2:
-        advice = "Use the backbone; it was still improving in the second half, so a longer run may well be better."
+    elif e.still_rising:
+        advice = "Use the backbone; it was still improving towards the end, so a longer run may well be better."
     else:
-        advice = "Use the backbone; the second half brought little, so change the method or the data, not the length."
+        advice = "Use the backbone; the last third brought little, so change the method or the data, not the length."
     return Verdict("learning", f"{sentence}.", advice)
 
 
@@ -306,20 +314,19 @@ def _labelled_trend(e: Evidence) -> Verdict:
         best = f"{max(knn):.1f} % at update {e.updates[knn.index(max(knn))]:,}"
         sentence = f"Safe to stop: kNN has fallen to {knn[-1]:.1f} % from {best}."
         return Verdict("plateau", sentence, "Lower the learning rate, or plan fewer epochs so that it decays sooner.")
-    gain = f"{e.late_gain:+.1f} points in the second half"
-    if e.late_gain > margin / 2:
+    gain = f"{e.late_gain:+.1f} points in the last third of them"
+    if e.still_rising:
         return Verdict("learning", f"{rise}, {gain}.", go_on)
-    sentence = f"Safe to stop: {rise}, but has stopped rising: {gain}, where noise is {margin:.1f}."
+    sentence = f"Safe to stop: {rise}, but has stopped rising: {gain}, where noise is {margin / 4:.1f}."
     return Verdict("plateau", sentence, "Stop here, or change something other than the length of training.")
 
 
 def _unlabelled_trend(e: Evidence) -> Verdict:
     ranks, quarters = e.column("effective_rank"), e.loss_quarters
-    facts, fell, falling = [], False, False
+    facts, fell = [], False
     if quarters is not None:
-        start, middle, end = quarters
+        start, _, end = quarters
         fell = start - end > 0.01 * abs(start)
-        falling = fell and middle - end > 0.05 * (start - end)
         near = "" if e.level is None else f" (near its value where {e.level.where})"
         facts.append(f"the loss went from {start:.4g} to {end:.4g}{near}")
     shrunk = bool(ranks) and ranks[-1] < ranks[0] / 2
@@ -331,7 +338,7 @@ def _unlabelled_trend(e: Evidence) -> Verdict:
     )
     sentence = " and ".join(facts)
     sentence = f"{sentence[0].upper()}{sentence[1:]}; {_UNMEASURED}."
-    if falling or rising or (fell and e.finished):
+    if e.loss_falls or rising or (fell and e.finished):
         watch = "Watch the effective rank: if it goes on falling, the embeddings are collapsing."
         return Verdict("learning", sentence, watch if shrunk else _LOOK if e.finished else _GO_ON)
     if len(e.readings) < ENOUGH_READINGS:

@@ -20,6 +20,7 @@ from unlabel.diagnostics import (
     singular_values,
 )
 from unlabel.engine.sources import Sources
+from unlabel.evaluation.controls import SETTLED_ON, batch_norms, settle
 from unlabel.evaluation.features import Features, extract, two_views
 from unlabel.evaluation.knn import knn_accuracy
 from unlabel.evaluation.projection import projected
@@ -79,10 +80,11 @@ class Monitor:
         "teacher_distance", "teacher_divergence"   of backbones: `parameter_distance`, and `embedding_divergence` of
                               some of the queries; a teacher
 
+        Before training, batch norms have the statistics of some images, as they will have at every later reading.
         Empty where fewer than two queries can be read: one image has no spread.
         """
         self.spectra = {}
-        with evaluating(method):
+        with evaluating(method), self._settled(method):
             queries = self._extract(method, self.sources.queries, self.queries)
             if len(queries) < 2:
                 return {}
@@ -107,6 +109,27 @@ class Monitor:
             known, asked = memory.labels >= 0, queries.labels >= 0
             reading["knn"] = knn_accuracy(memory.vectors[known], memory.labels[known], z[asked], queries.labels[asked])
         return reading
+
+    @contextmanager
+    def _settled(self, method: Method) -> Iterator[None]:
+        """Before training, inside: batch norms with the statistics that the control of an evaluation has."""
+        norms = batch_norms(method) if method.updates == 0 else []
+        before = [[buffer.clone() for buffer in norm.buffers()] for norm in norms]
+        if norms:
+
+            def see(x: Tensor) -> None:
+                method.project(method.embed(x))
+                for network in method.followed() or ():
+                    network(x)
+
+            some = self.memory[: len(self.memory) : max(1, len(self.memory) // SETTLED_ON)]
+            settle(method, self.sources.memory, self.view, indices=some, device=self.device, see=see)
+        try:
+            yield
+        finally:
+            for norm, kept in zip(norms, before, strict=True):
+                for buffer, value in zip(norm.buffers(), kept, strict=True):
+                    buffer.copy_(value)
 
     def _shape(self, name: str, z: Tensor, pairs: Sequence[Tensor] | None) -> dict[str, float]:
         """The measure of one cloud; notes its spectrum under this name."""

@@ -30,8 +30,11 @@ def settle(
     indices: np.ndarray,
     device: torch.device | str = "cpu",
     threads: int | None = None,
+    see: Callable[[Tensor], object] | None = None,
 ) -> None:
     """Give every batch norm the statistics of these images, averaged over batches; weights stay as they are.
+
+    see  shows a batch [b, C, H, W] to whatever part of `backbone` is meant, where that is not the whole
 
     Statistics come with training, not with knowledge: an untrained network that still has mean 0 and variance 1
     everywhere is a weaker control than it could be (a CIFAR ResNet-18: 29 % of kNN instead of 31 %).
@@ -44,12 +47,21 @@ def settle(
 
         extract(vectors, source, view, indices=indices, device=device, threads=threads)
 
-    settle_by(backbone, show)
+    settle_by(backbone, show, see)
 
 
-def settle_by(backbone: nn.Module, show: Callable[[Callable[[Tensor], None]], object]) -> None:
+def batch_norms(network: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
+    """Those whose statistics can be settled without other processes."""
+    return [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+
+
+def settle_by(
+    backbone: nn.Module,
+    show: Callable[[Callable[[Tensor], None]], object],
+    see: Callable[[Tensor], object] | None = None,
+) -> None:
     """The same with images from anywhere: `show` is given what is to look at batches of them, [b, C, H, W] each."""
-    norms = [module for module in backbone.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    see, norms = see or backbone, batch_norms(backbone)
     if not norms:
         return
     before = [norm.momentum for norm in norms]
@@ -60,7 +72,7 @@ def settle_by(backbone: nn.Module, show: Callable[[Callable[[Tensor], None]], ob
 
     def look(x: Tensor) -> None:
         if len(x) > 1:  # one image at one position has no variance
-            backbone(x)
+            see(x)
 
     with torch.inference_mode():
         show(look)
