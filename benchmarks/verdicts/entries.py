@@ -135,7 +135,7 @@ def _short() -> list[Entry]:
 
 
 def _long() -> list[Entry]:
-    """Far too many epochs on few images; on the shapes learning goes on for long."""
+    """Many epochs on few images; on the shapes learning goes on for long."""
     ways = (
         ("simclr", "shapes", 192), ("byol", "shapes", 192),
         ("simclr", "cifar10", 1024), ("byol", "cifar10", 1024), ("moco_v3", "cifar10", 1024), ("dino", "cifar10", 1024),
@@ -159,13 +159,22 @@ def _unsuited() -> list[Entry]:
 
 
 RUNS = [*_healthy(), *_collapsing(), *_stuck(), *_diverging(), *_short(), *_long(), *_unsuited()]
+OVERLONG = [
+    _entry("overlong", method, data, 2000, images=images)
+    for method, data, images in (
+        ("simclr", "cifar10", 1024), ("byol", "cifar10", 1024), ("moco_v3", "cifar10", 1024),
+        ("simclr", "tinyimagenet", 1280), ("moco_v2", "tinyimagenet", 1280),
+    )
+]  # fmt: skip
+"""Runs given far too many epochs. They belong to no half: they are there to be ended early, and judge that alone."""
+
 STOPPED = [
     Entry(f"{run.name}-stop", run.made, run.method, run.data, {**run.options, "stop_when_done": True}, run.name)
-    for run in RUNS
-    if run.made in ("plateau", "healthy") and (run.made == "plateau" or run.method in ("simclr", "byol"))
+    for run in (*OVERLONG, *RUNS)
+    if run.made == "overlong" or (run.made == "healthy" and run.method in ("simclr", "byol"))
 ]
-"""The runs given too many epochs once more, ended early where their verdict says so; and some that should go on."""
-ENTRIES = {entry.name: entry for entry in (*RUNS, *STOPPED)}
+"""Those once more, ended early where their verdict says so; and some of few epochs, which should go on."""
+ENTRIES = {entry.name: entry for entry in (*RUNS, *OVERLONG, *STOPPED)}
 
 
 SEEN = frozenset({

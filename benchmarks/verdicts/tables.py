@@ -108,7 +108,7 @@ def _knn(found: dict[str, Any]) -> float | None:
 def stopping(records: dict[str, dict[str, Any]]) -> str:
     """What ending early cost and saved, the same run with and without."""
     parts = []
-    for made, words in (("plateau", "Given far too many epochs"), ("healthy", "Given few")):
+    for made, words in (("overlong", "Given far too many epochs"), ("healthy", "Given few")):
         rows, lost, saved = [], [], []
         for entry in STOPPED:
             short, whole = records.get(entry.name), records.get(entry.of or "")

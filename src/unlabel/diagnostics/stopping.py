@@ -22,7 +22,7 @@ from typing import Any
 from unlabel.diagnostics.evidence import PROJECTION, finite
 from unlabel.diagnostics.verdict import Verdict, verdict
 
-PLATEAU, LEAST = 2, 5
+PLATEAU, LEAST = 1, 6
 FAILURES = ("collapsed", "diverging")
 FAILED = 3
 COOL_DOWN = 0.15
