@@ -95,6 +95,19 @@ def _share(part: int, whole: int) -> str:
     return f"{part / whole:.2f} ({part}/{whole})" if whole else "–"
 
 
+FAILED = ("collapsed", "dimensional-collapse", "diverging", "loss-at-collapse")
+
+
+def alarm(pairs: Sequence[Pair]) -> str:
+    """The same of what matters most: whether something has failed, whatever its name."""
+    case, said = ([one[i] in FAILED for one in pairs] for i in (0, 1))
+    both = sum(a and b for a, b in zip(case, said, strict=True))
+    return (
+        f"As an alarm (a collapse of any kind, or diverging, be its name right or not): "
+        f"precision {_share(both, sum(said))}, recall {_share(both, sum(case))}."
+    )
+
+
 def right(pairs: Sequence[Pair]) -> str:
     """How many verdicts are right."""
     return _share(sum(a == b for a, b in pairs), len(pairs))
@@ -171,15 +184,18 @@ def page(records: dict[str, dict[str, Any]]) -> str:
         "collapse in every way the methods allow, to diverge, to be too short or too long: "
         f"{len({run['method'] for run in found})} methods, {len({run['data'] for run in found})} sets of images. "
         "Thresholds were chosen by hand on one half of them; the tables show the other half. Halves are drawn by a "
-        "hash of the run's name, evenly in each kind.",
+        "hash of the run's name, evenly in each kind. Of what a plateau is, live kNN tells both truth and verdict, so "
+        "the two can hardly differ there; what it costs to believe it is measured below. Without labels nothing can "
+        "tell a run that learns from one whose views or images teach it nothing that the labels ask for.",
         f"## What counts as true\n\n{_rules()}",
     ]
     for way, words in WAYS.items():
         sets = {name: [pair(run, way) for run in found if half[run["name"]] == name] for name in ("tuning", "test")}
         if sets["test"]:
+            test = sets["test"]
             parts.append(
-                f"## {words[0].upper()}{words[1:]}\n\nRight: {right(sets['test'])} of the half that was held out, "
-                f"{right(sets['tuning'])} of the other.\n\n{scores(sets['test'])}\n\n{confusion(sets['test'])}"
+                f"## {words[0].upper()}{words[1:]}\n\nRight: {right(test)} of the half that was held out, "
+                f"{right(sets['tuning'])} of the other. {alarm(test)}\n\n{scores(test)}\n\n{confusion(test)}"
             )
     parts += [
         "## Ending early\n\nThe same run, same seed, with and without `--stop-when-done`. kNN is that of the "

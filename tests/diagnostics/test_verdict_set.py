@@ -44,7 +44,7 @@ def record(name: str, knn: list[float], *, run: float, random: float = 20.0, **m
 
 RISING = [20.0 + 3 * i for i in range(13)]
 FLAT = [20.0, 35.0, 45.0, 49.0, 50.0, 50.3, 50.1, 50.4, 50.2, 50.3, 50.1, 50.4, 50.3]
-NAME = "plateau-simclr-cifar10"
+NAME, LONG = "plateau-simclr-cifar10", "overlong-simclr-cifar10"
 
 
 def test_the_set_is_large_and_varied_and_its_options_are_valid() -> None:
@@ -104,9 +104,9 @@ def test_a_run_is_judged_with_and_without_labels_and_its_end_foretold() -> None:
 
 def test_the_page_is_made_of_whatever_records_there_are() -> None:
     assert "on 0 of" in tables.page({})
-    whole, short = record(NAME, FLAT, run=50.0), record(f"{NAME}-stop", FLAT, run=49.2)
+    whole, short = record(LONG, FLAT, run=50.0), record(f"{LONG}-stop", FLAT, run=49.2)
     short["stopped"] = {"updates": 700}
-    page = tables.page({NAME: whole, f"{NAME}-stop": short})
+    page = tables.page({LONG: whole, f"{LONG}-stop": short, NAME: record(NAME, FLAT, run=50.0)})
     assert "1 of 1 ended early; on average 42 % of the updates were saved and 0.8 points of kNN lost, at most" in page
     assert f"`{NAME}`" in page and "| 1200 | 700 | 42 % | 50.0 % | 49.2 % | +0.8 |" in page
 
@@ -116,6 +116,12 @@ def test_confusion_and_scores() -> None:
     assert "| learning | 3 | 0.75 (3/4) | 1.00 (3/3) |" in tables.scores(pairs)
     assert "| plateau | 2 | 1.00 (1/1) | 0.50 (1/2) |" in tables.scores(pairs)
     assert "| plateau | 1 | **1** |" in tables.confusion(pairs) and tables.right(pairs) == "0.80 (4/5)"
+
+
+def test_an_alarm_is_right_whatever_it_calls_the_failure() -> None:
+    pairs = [("collapsed", "dimensional-collapse"), ("collapsed", "learning"), ("learning", "plateau"),
+             ("plateau", "diverging"), ("diverging", "diverging")]  # fmt: skip
+    assert "precision 0.67 (2/3), recall 0.67 (2/3)" in tables.alarm(pairs)
 
 
 def test_the_page_in_the_docs_is_that_of_the_records() -> None:

@@ -1,8 +1,8 @@
-"""May training end before its plan does? The verdicts at readings one after the other decide it, and nothing else.
+"""May training end before its plan does? Verdicts at readings decide it, and nothing else.
 
 Asked right after a reading, with the journal up to there; the verdict is that of `verdict` while training.
 
-    plateau   the verdict is a plateau at PLATEAU readings one after the other, the last of at least LEAST readings
+    plateau   the verdict is a plateau, which several readings have part in, at a reading that is at least the LEAST-th
               since the end of the warm-up. The learning rate then falls in a straight line to 0 over COOL_DOWN of the
               updates done, for much of what a schedule gains it gains while the rate falls. Where the plan ends sooner
               than that, nothing is shortened.
@@ -10,8 +10,8 @@ Asked right after a reading, with the journal up to there; the verdict is that o
               the embeddings did not spread out again (no std and no effective rank grew by half): training ends there.
               A dimensional collapse is none of them: there are systems that learn while it is seen in their loss.
 
-Both need several readings, for a state that training recovers from must not end it. A decision is a function of the
-journal alone: what a run would have done can be told from the journal of one that went on.
+A state that training recovers from must not end it. A decision is a function of the journal alone: what a run would
+have done can be told from the journal of one that went on.
 """
 
 import math
@@ -22,7 +22,7 @@ from typing import Any
 from unlabel.diagnostics.evidence import PROJECTION, finite
 from unlabel.diagnostics.verdict import Verdict, verdict
 
-PLATEAU, LEAST = 1, 6
+LEAST = 6
 FAILURES = ("collapsed", "diverging")
 FAILED = 3
 COOL_DOWN = 0.15
@@ -74,7 +74,7 @@ def stop(
 
     found, end = at(places[-1]), now
     if found.state == "plateau":
-        kept = len(places) >= LEAST and all(at(place).state == "plateau" for place in places[-PLATEAU:-1])
+        kept = len(places) >= LEAST
         end += max(1, math.ceil(COOL_DOWN * now))
     elif found.state in FAILURES:
         last = places[-FAILED:]
