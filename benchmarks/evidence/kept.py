@@ -5,7 +5,6 @@ Put back into a run folder, that is all a leaderboard reads.
 """
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -59,5 +58,5 @@ def _short(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _short(item) for name, item in value.items() if name not in LEFT_OUT}
     if isinstance(value, float):
-        return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
+        return float(f"{value:.{DIGITS}g}")
     return value

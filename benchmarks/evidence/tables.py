@@ -14,7 +14,7 @@ from unlabel import catalogue, methods
 from unlabel.reporting.controls import random_weights_of
 from unlabel.reporting.leaderboard import markdown as leaderboard
 from unlabel.reporting.rows import COLUMNS, Row
-from unlabel.reporting.words import spread
+from unlabel.reporting.words import counted, spread
 
 HERE = Path(__file__).parent
 README, DOCS = HERE.parents[1] / "README.md", HERE.parents[1] / "docs" / "evidence.md"
@@ -53,8 +53,7 @@ def representation(records: dict[str, dict[str, Any]]) -> str:
                 continue
             random = control_of(rows, entry, "random weights") or Row("")
             epochs, budget = row.mean("epochs"), records[name]["options"]["budget"]
-            cores = records[name]["machine"]["cores"]
-            length = f"{budget} on {cores} core{'s' if cores > 1 else ''}"
+            length = f"{budget} on {counted(records[name]['machine']['cores'], 'core', 'cores')}"
             length += "" if epochs is None else f" ({epochs:.1f} epochs)"
             data = "" if "cifar10" in records[name]["options"]["data"] else f" on {records[name]['options']['data']}"
             network = row.setup["network"]

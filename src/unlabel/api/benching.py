@@ -22,7 +22,7 @@ from unlabel.engine.callbacks import Signals
 from unlabel.engine.folder import RunFolder, read_json, write_json
 from unlabel.engine.loggers import need
 from unlabel.errors import Fault, Faults, Interrupted
-from unlabel.reporting.leaderboard import write_leaderboard
+from unlabel.reporting.leaderboard import last_words, log_of, write_leaderboard
 
 _OWN = ("out", "seed", "resume", "method", "controls")
 """Options of a single run that a bench sets itself."""
@@ -225,7 +225,7 @@ def _start(run: _Run, share: set[int] | None) -> "subprocess.Popen[bytes]":
     else:
         words = [run.method, *(f"{name}={value}" for name, value in run.options.items()), f"out={run.place}"]
     command = [sys.executable, "-m", "unlabel", "pretrain", *words]
-    with open(_log(run.place), "w", encoding="utf-8") as lines, _on(share):
+    with open(log_of(run.place), "w", encoding="utf-8") as lines, _on(share):
         # In a session of its own the run is told to stop once, by us, and saves what it has.
         return subprocess.Popen(command, stdout=lines, stderr=subprocess.STDOUT, start_new_session=True)
 
@@ -244,12 +244,7 @@ def _on(share: set[int] | None) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def _log(place: Path) -> Path:
-    return place.with_name(f"{place.name}.log")
-
-
 def _tell_of_failure(place: Path, status: int, console: Console) -> None:
     if status:
-        said = _log(place).read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        words = f"  {place.name} failed: {said[-1] if said else status}; {_log(place)} has all it said"
+        words = f"  {place.name} failed: {last_words(place) or status}; {log_of(place)} has all it said"
         console.print(words, highlight=False, markup=False)

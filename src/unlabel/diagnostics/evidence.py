@@ -115,12 +115,20 @@ class Evidence:
         return median(known[:quarter]), median(known[quarter:-quarter]), median(known[-quarter:])
 
     @property
+    def loss_fell(self) -> bool:
+        """Whether the loss is lower in the last quarter than in the first, by more than a hundredth."""
+        if self.loss_quarters is None:
+            return False
+        start, _, end = self.loss_quarters
+        return start - end > 0.01 * abs(start)
+
+    @property
     def loss_falls(self) -> bool:
         """Whether the loss still fell in the last quarter: by a fifth of what it fell in all, which is not nothing."""
         if self.loss_quarters is None:
             return False
         start, middle, end = self.loss_quarters
-        return start - end > 0.01 * abs(start) and middle - end > STILL_FALLING * (start - end)
+        return self.loss_fell and middle - end > STILL_FALLING * (start - end)
 
     @property
     def stuck(self) -> bool:
@@ -128,10 +136,10 @@ class Evidence:
 
         The solution of BYOL's task sits there too, but comes down to it.
         """
+        if self.level is None:
+            return False
         quarters = self.loss_quarters
-        if self.level is None or quarters is None:
-            return self.level is not None
-        return quarters[0] - self.level.value <= CAME_DOWN * max(1.0, abs(self.level.value))
+        return quarters is None or quarters[0] - self.level.value <= CAME_DOWN * max(1.0, abs(self.level.value))
 
     # ------------------------------------------------------------ evaluation
 

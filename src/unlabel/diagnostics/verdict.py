@@ -323,10 +323,9 @@ def _labelled_trend(e: Evidence) -> Verdict:
 
 def _unlabelled_trend(e: Evidence) -> Verdict:
     ranks, quarters = e.column("effective_rank"), e.loss_quarters
-    facts, fell = [], False
+    facts = []
     if quarters is not None:
         start, _, end = quarters
-        fell = start - end > 0.01 * abs(start)
         near = "" if e.level is None else f" (near its value where {e.level.where})"
         facts.append(f"the loss went from {start:.4g} to {end:.4g}{near}")
     shrunk = bool(ranks) and ranks[-1] < ranks[0] / 2
@@ -338,7 +337,7 @@ def _unlabelled_trend(e: Evidence) -> Verdict:
     )
     sentence = " and ".join(facts)
     sentence = f"{sentence[0].upper()}{sentence[1:]}; {_UNMEASURED}."
-    if e.loss_falls or rising or (fell and e.finished):
+    if e.loss_falls or rising or (e.loss_fell and e.finished):
         watch = "Watch the effective rank: if it goes on falling, the embeddings are collapsing."
         return Verdict("learning", sentence, watch if shrunk else _LOOK if e.finished else _GO_ON)
     if len(e.readings) < ENOUGH_READINGS:

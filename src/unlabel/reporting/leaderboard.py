@@ -14,7 +14,7 @@ from unlabel.reporting.apart import what_differs
 from unlabel.reporting.controls import KINDS, conditions, controls, key_of, kinds_of
 from unlabel.reporting.page import policy
 from unlabel.reporting.rows import COLUMNS, Row, at, known_columns, numbers_at, read_numbers
-from unlabel.reporting.words import short_name
+from unlabel.reporting.words import counted, short_name
 
 Read = tuple[dict[str, Any], dict[str, Any]]
 """run.json and evaluation.json of a finished run, as `read_numbers` returns them."""
@@ -67,7 +67,8 @@ def _entry(
     states: dict[str, int] = {}
     for place in places:
         if place not in finished:
-            row.remarks.append(f"{place.name} did not finish{_last_words(place)}")
+            said = last_words(place)
+            row.remarks.append(f"{place.name} did not finish" + (f": {said}" if said else ""))
             continue
         run, found = finished[place]
         row.add(**numbers_at(found, COLUMNS))
@@ -81,10 +82,16 @@ def _entry(
     return row
 
 
-def _last_words(place: Path) -> str:
-    log = place.with_name(f"{place.name}.log")
+def log_of(place: Path) -> Path:
+    """The file beside a run's folder that has all it said."""
+    return place.with_name(f"{place.name}.log")
+
+
+def last_words(place: Path) -> str:
+    """The last line that a run said; "" where there is none."""
+    log = log_of(place)
     said = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() if log.exists() else []
-    return f": {said[-1]}" if said else ""
+    return said[-1] if said else ""
 
 
 def _facts(finished: list[Read]) -> dict[str, Any]:
@@ -104,14 +111,10 @@ def _facts(finished: list[Read]) -> dict[str, Any]:
             f"remembered, {_either(map('{queries:,}'.format_map, asked))} asked; "
             f"linear: {_either(p['linear']['classifier'] for p in asked)}. "
         )
-    machines = (f"{r['machine']['processor']}, {_cores(r['machine']['cores'])}" for r, _ in finished)
+    machines = (f"{r['machine']['processor']}, {counted(r['machine']['cores'], 'core', 'cores')}" for r, _ in finished)
     note += f"{_either(machines)}; torch {_either(r['versions']['torch'] for r, _ in finished)}."
     own = {"machine": run["machine"], "versions": run["versions"]}
     return {"note": note + _mixed(finished), "protocol": protocols[0], **own}
-
-
-def _cores(count: int) -> str:
-    return "1 core" if count == 1 else f"{count} cores"
 
 
 def _protocol(found: dict[str, Any]) -> dict[str, Any]:
