@@ -28,10 +28,11 @@ against random weights, for two networks of random weights differ by as much, an
 
 The two collapses are looked for in the representations and, after them, in what the loss compares behind a projector,
 where they begin. Many a healthy system is narrow there, so other evidence is asked for: half of that std, or that the
-loss sits at a collapse value too; a participation ratio below 2, less than half of that with untrained weights, and a
-loss that falls no more. Where the loss is stuck at a collapse value, it is to blame, and its verdict speaks for the
-narrowness behind the projector. Labels outvote both: embeddings whose neighbours beat random weights (live kNN: the
-mean of the last third of the readings, by a margin) are not worthless, however narrow their cone.
+loss sits at a collapse value too; a participation ratio below 2, less than half of that with untrained weights, fewer
+than 15 % as many directions as there that carry 99 % of the variance, and a loss that falls no more. Where the loss
+is stuck at a collapse value, it is to blame, and its verdict speaks for the narrowness behind the projector. Labels
+outvote both: embeddings whose neighbours beat random weights (live kNN: the mean of the last third of the readings, by
+a margin) are not worthless, however narrow their cone.
 Nothing is said that was not measured; without labels the sentence says that there were none.
 """
 
@@ -63,6 +64,7 @@ _TITLES = {"collapsed": "complete collapse", "loss-at-collapse": "loss at collap
 COLLAPSED = 0.05  # of the healthy standard deviation
 FEW = 0.03  # of the directions
 FEW_IN_LOSS = 2.0  # directions
+FEWER_IN_LOSS = 0.15  # of those with untrained weights
 LEAST_READINGS, ENOUGH_READINGS = 3, 6
 LEAST_UPDATES = 30
 _UNMEASURED = "there are no labels, so how useful the embeddings are was not measured"
@@ -202,7 +204,7 @@ def _narrow(e: Evidence) -> Verdict | None:
             ratio, begun = shape.get("participation_ratio"), untrained.get("participation_ratio")
             if not finite(ratio) or ratio >= FEW_IN_LOSS or (finite(begun) and ratio >= begun / 2):
                 continue
-            if e.stuck or e.loss_falls:
+            if e.stuck or e.loss_falls or few >= FEWER_IN_LOSS * (before if finite(before) else possible):
                 continue
             begin = f"{where.strip().capitalize()}, "
             numbers += f" and few of these much of it (participation ratio {ratio:.1f})"
