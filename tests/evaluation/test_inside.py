@@ -1,4 +1,5 @@
 import numpy as np
+import timm
 import torch
 from torch import nn
 
@@ -33,6 +34,13 @@ def test_a_transformer_has_attention_and_no_grad_cam() -> None:
     with torch.no_grad():
         torch.testing.assert_close(seen.attention, last_attention(vit, seen.x))
     assert seen.attention.shape == (8, 3, 8, 8) and seen.colours.shape == (8, 3, 8, 8)
+
+
+def test_a_transformer_of_another_kind_shows_the_same() -> None:
+    shape = {"img_size": 32, "patch_size": 8, "depth": 1, "embed_dim": 48, "num_heads": 2, "num_classes": 0}
+    seen = look_inside(timm.create_model("beit_base_patch16_224", **shape).eval(), Shapes(20), VIEW, seed=0)
+    assert seen.attention.shape == (8, 2, 4, 4) and seen.colours.shape == (8, 3, 4, 4) and set(seen.absent) == {"heat"}
+    assert seen.asks == "patches"
 
 
 def test_convolutions_have_grad_cam_and_no_attention() -> None:

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import timm
 import torch
@@ -42,9 +44,9 @@ def test_it_is_the_softmax_of_queries_and_keys(shape: str, explicit: bool) -> No
                 for part in range(2)
             )
             q, k = block.attn.q_norm(q), block.attn.k_norm(k)
-            asks = q[:, 0] if shape in ("class token", "registers", "normalised") else q[:, prefix:].mean(dim=1)
-            scores = torch.einsum("bd,btd->bt", asks, k) / d**0.5
-            expected = (scores.exp() / scores.exp().sum(dim=1, keepdim=True))[:, prefix:]
+            asks = q[:, :1] if shape in ("class token", "registers", "normalised") else q[:, prefix:]
+            scores = torch.einsum("bqd,btd->bqt", asks, k) / d**0.5
+            expected = (scores.exp() / scores.exp().sum(dim=2, keepdim=True)).mean(dim=1)[:, prefix:]
             torch.testing.assert_close(found[:, head].flatten(1), expected, rtol=1e-4, atol=1e-6)
     assert found.shape == (2, 2, 4, 4)
     assert (found.sum(dim=(2, 3)) <= 1 + 1e-5).all()
@@ -77,7 +79,8 @@ def test_hooks_are_gone_and_nothing_changed() -> None:
         before = vit(x)
         last_attention(vit, x)
         assert torch.equal(vit(x), before)
-    assert not vit.blocks[-1].attn.qkv._forward_hooks
+    attention = vit.blocks[-1].attn
+    assert not attention.attn_drop._forward_pre_hooks and attention.fused_attn == vit.blocks[0].attn.fused_attn
 
 
 def test_the_vector_says_whose_attention_it_is() -> None:
@@ -85,10 +88,49 @@ def test_the_vector_says_whose_attention_it_is() -> None:
     assert not reads_class_token(small_vit(global_pool="avg", fc_norm=False))
 
 
+def other(name: str, **options: Any) -> nn.Module:
+    """A transformer of another kind of timm's, made small: 16 patches of 32 pixels."""
+    shape = {"img_size": 32, "patch_size": 8, "depth": 2, "embed_dim": 48, "num_heads": 2, "num_classes": 0}
+    torch.manual_seed(0)
+    return timm.create_model(name, **(shape | options)).eval()
+
+
+def test_beit_attends_with_its_relative_positions() -> None:
+    beit = other("beit_base_patch16_224", global_pool="token")
+    attention = beit.blocks[-1].attn
+    nn.init.normal_(attention.relative_position_bias_table)
+    seen: list[torch.Tensor] = []
+    attention.register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0]))
+    x = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        found = last_attention(beit, x)
+        q, k = (
+            torch.nn.functional.linear(torch.cat(seen), weight).unflatten(2, (2, 24)).transpose(1, 2)
+            for weight in attention.qkv.weight.chunk(3)[:2]
+        )
+        q = q + attention.q_bias.view(1, 2, 1, 24)
+        table, place = attention.relative_position_bias_table, attention.relative_position_index
+        scores = (q @ k.mT)[:, :, 0] / 24**0.5 + table[place[0]].T
+        torch.testing.assert_close(found.flatten(2), scores.softmax(dim=-1)[:, :, 1:])
+
+
+@pytest.mark.parametrize(
+    "name", ["eva02_tiny_patch14_224", "deit_tiny_distilled_patch16_224", "vit_medium_patch16_rope_reg1_gap_256"]
+)
+def test_other_transformers_show_theirs(name: str) -> None:
+    network = other(name)
+    with torch.no_grad():
+        x = torch.randn(2, 3, 32, 32)
+        before = network(x)
+        found = last_attention(network, x)
+        assert torch.equal(network(x), before)
+    assert found.shape == (2, 2, 4, 4) and (found > 0).all() and (found.sum(dim=(2, 3)) < 1).all()
+
+
 def test_networks_without_such_attention_are_refused() -> None:
-    beit = timm.create_model("beit_base_patch16_224", img_size=32, depth=1, embed_dim=48, num_heads=2)
-    for network in (backbones.build(backbones.resolve("tiny_resnet", 32)), beit, nn.Linear(3, 3)):
-        with pytest.raises(Fault, match="choose a plain ViT"):
+    swin = timm.create_model("swin_tiny_patch4_window7_224", img_size=56, depths=(1, 1), embed_dim=24, num_heads=(2, 2))
+    for network in (backbones.build(backbones.resolve("tiny_resnet", 32)), swin, nn.Linear(3, 3)):
+        with pytest.raises(Fault, match="choose a ViT"):
             last_attention(network, torch.randn(1, 3, 32, 32))
 
 

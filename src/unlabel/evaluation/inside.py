@@ -60,29 +60,28 @@ def look_inside(
     attention = heat = colours = None
     absent: dict[str, str] = {}
     with torch.no_grad():
-        if is_vit(network):
+        attends = is_vit(network)
+        try:
+            attention = _finite(last_attention(network, shown), "attention", absent)
+            attends = True
+        except Fault:
+            absent["attention"] = f"No attention maps: {type(network).__name__} does not attend from patch to patch."
+        if attends:
             absent["heat"] = "No Grad-CAM: it weighs the maps of convolutions, and this network has attention instead."
-            try:
-                attention = _finite(last_attention(network, shown), "attention", absent)
-            except Fault:
-                absent["attention"] = "No attention maps: the attention of this transformer is of a kind of its own."
         else:
             try:
                 seen = light_views(network, source, view, VIEWS, indices=index, device=device)  # [n, V, D]
                 key = nn.functional.normalize(seen, dim=2).mean(dim=1)
                 heat = _finite(similarity_map(network, shown, key.to(device)), "heat", absent)
+                absent["attention"] += " Grad-CAM is shown instead." if heat is not None else ""
             except Fault:
                 absent["heat"] = f"No Grad-CAM: {type(network).__name__} does not make its vector of one set of maps."
-            instead = "" if heat is None else ", so Grad-CAM is shown instead"
-            absent["attention"] = (
-                f"No attention maps: {type(network).__name__} is no plain vision transformer{instead}."
-            )
         try:
             features = _finite(places(network, shown), "colours", absent)
             colours = None if features is None else principal_colours(features)
         except Fault:
             absent["colours"] = f"No principal components of places: {type(network).__name__} has no map of them."
-    asks = "" if attention is None else "class token" if reads_class_token(network) else "patches"  # type: ignore[arg-type]
+    asks = "" if attention is None else "class token" if reads_class_token(network) else "patches"
     return Inside(paths, x, attention, asks, heat, colours, absent)
 
 

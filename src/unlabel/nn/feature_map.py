@@ -39,20 +39,33 @@ def places(network: nn.Module, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b 
     if isinstance(network, LabPair):
         light, colour = network.split(x)
         return cat([places(network.lightness, light), places(network.colour, colour)], dim=1)
-    features = _last(network, x) if hasattr(network, "forward_features") else None
+    features = _last(network, x, any_patches=True) if hasattr(network, "forward_features") else None
     if features is None:
         raise Fault(f"{type(network).__name__} has no map of places: choose a ResNet or a plain ViT, such as resnet18")
     return features
 
 
-def _last(backbone: nn.Module, x: Tensor) -> Tensor | None:
-    """What a timm backbone makes its vector of, as [B, D, rows, columns]; None where that has no places."""
+def patch_grid(network: nn.Module, x: Float[Tensor, "b c h w"]) -> tuple[int, int] | None:
+    """Rows and columns of patches that a timm transformer cuts these images into; None where it is not known to."""
+    size = getattr(getattr(network, "patch_embed", None), "patch_size", None)
+    if size is None or not hasattr(network, "num_prefix_tokens"):
+        return None
+    return x.shape[-2] // size[0], x.shape[-1] // size[1]
+
+
+def _last(backbone: nn.Module, x: Tensor, *, any_patches: bool = False) -> Tensor | None:
+    """What a timm backbone makes its vector of, as [B, D, rows, columns]; None where that has no places.
+
+    any_patches  also of transformers of other kinds than the plain one
+    """
     features = backbone.forward_features(x)  # type: ignore[operator]
-    if is_vit(backbone):
-        height, width = backbone.patch_embed.patch_size
-        grid = (x.shape[-2] // height, x.shape[-1] // width)
-        return features[:, backbone.num_prefix_tokens :].mT.unflatten(2, grid)
-    if not isinstance(features, Tensor) or features.ndim != 4:
+    if not isinstance(features, Tensor):
+        return None
+    if features.ndim == 3 and (any_patches or is_vit(backbone)):
+        grid = patch_grid(backbone, x)
+        patches = features[:, getattr(backbone, "num_prefix_tokens", 0) :]
+        return None if grid is None or grid[0] * grid[1] != patches.shape[1] else patches.mT.unflatten(2, grid)
+    if features.ndim != 4:
         return None
     return features.permute(0, 3, 1, 2) if getattr(backbone, "output_fmt", "NCHW") == "NHWC" else features
 

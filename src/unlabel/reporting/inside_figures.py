@@ -159,7 +159,7 @@ def _attention(facts: dict[str, Any], heads: int) -> str:
     asks = (
         "The class token, which becomes the vector of the image, attends"
         if facts.get("asks") == "class token"
-        else "The patches, whose mean becomes the vector of the image, attend by the mean of their queries"
+        else "The patches, whose mean becomes the vector of the image, attend on average"
     )
     every = facts.get("heads")
     single = "each head" if every == heads else f"the first {heads} of {every} heads"
