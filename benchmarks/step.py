@@ -92,8 +92,12 @@ def one(name: str, who: str, folder: str) -> None:
         work = bare(name, method, batch)
     else:
         from lightly_steps import STEPS
+        from timm.layers import Attention, use_fused_attn
 
         if who == LIGHTLY:
+            for part in method.modules():
+                if isinstance(part, Attention):
+                    part.__dict__["fused_attn"] = use_fused_attn()  # what timm does by itself
             method = method.to(memory_format=torch.contiguous_format)
             batch.views = [view.contiguous() for view in batch.views]
         step = STEPS[name](method, job.hyper)
