@@ -4,7 +4,7 @@
 
 The whole writes benchmarks/results and the tables of docs/speed.md. The quick pass takes less than ten minutes, fewer
 rounds and sizes, and writes what it found to runs/bench instead. With --cifar10 (a folder with train/CLASS and
-test/CLASS) the whole trains on its files too, which takes about seven hours more (time to quality alone trains for six).
+test/CLASS) the whole trains on its files too, which takes hours: time to quality alone trains for six.
 """
 
 import argparse
@@ -34,7 +34,7 @@ WHOLE: dict[str, list[str]] = {
     "memory.py": [],
 }
 WITH_CIFAR10 = {"precision.py": ["--limit", "5000"], "quality.py": []}
-"""Part of the whole where --cifar10 says where its files are; quality.py trains for six hours: 78 minutes of ours and 40 of lightly, with three seeds."""
+"""Part of the whole where --cifar10 says where its files are; quality.py trains for six hours."""
 
 
 def main() -> None:
