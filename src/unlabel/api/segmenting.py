@@ -62,8 +62,8 @@ def segment(
     epochs     passes over the training images; default: 15 for a linear layer, 20 for PSPNet
     head       "linear", or "pspnet": pyramid pooling (see `unlabel.evaluation.pspnet`)
     fine_tune  train the network behind PSPNet too, which is frozen otherwise; its control is trained as long
-    stride     pixels between two places of the map, 8 or 16, which a ResNet can be made to have; default: 8 for PSPNet,
-               as it is for a linear layer
+    stride     pixels between two places of the map, 8 or 16, which a ResNet can be made to have if its own map is
+               coarser; default: 8 for PSPNet, 16 for a linear layer
 
     Returns, and writes to the run folder (segmentation.json, -pspnet.json or -pspnet-tuned.json), {"protocol",
     "classes", and the scores of "run", "random" (the same network with random weights), "colours" (the pixels
@@ -78,7 +78,7 @@ def segment(
     if stride not in (None, 8, 16):
         raise Fault(f"the stride of feature maps is 8 or 16 pixels, not {stride}")
     pspnet = head == "pspnet"
-    epochs, stride = epochs or (PSPNET_EPOCHS if pspnet else EPOCHS), stride or (8 if pspnet else None)
+    epochs, stride = epochs or (PSPNET_EPOCHS if pspnet else EPOCHS), stride or (8 if pspnet else 16)
     folder = RunFolder(run)
     facts, network = backbone_facts(folder), load_backbone(run)
     if "timm" not in facts or len(facts["mean"]) != 3:
@@ -95,10 +95,9 @@ def segment(
         )
     if _largest(test.masks) >= classes:
         raise Fault(f"{asked / 'masks'} has classes that {root / 'train' / 'masks'} lacks: name them by `ignore`")
-    if stride is not None:
-        spec = backbones.denser(spec, network, stride)
-        weights, network = network.state_dict(), backbones.build(spec).eval()
-        network.load_state_dict(weights)
+    spec = backbones.denser(spec, network, stride)
+    weights, network = network.state_dict(), backbones.build(spec).eval()
+    network.load_state_dict(weights)
     control = random_weights(partial(backbones.build, spec))
     for part in (network, control):
         _fit_to(part, size)

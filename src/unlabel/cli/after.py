@@ -55,7 +55,10 @@ def evaluate(run: str, data: str | None, everything: bool) -> None:
 @click.option("--head", default="linear", show_default=True, metavar="linear|pspnet", help="What reads the maps.")
 @click.option("--fine-tune", is_flag=True, help="Train the network behind PSPNet too, and its control as long.")
 @click.option(
-    "--stride", type=int, metavar="8|16", help="Pixels between places of a ResNet's map. Default: PSPNet's 8."
+    "--stride",
+    type=int,
+    metavar="8|16",
+    help="Pixels between places of a ResNet's map. Default: 8, 16 for a linear head.",
 )
 def segment(
     run: str,
