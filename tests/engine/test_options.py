@@ -86,7 +86,7 @@ def test_unknown_method_by_get() -> None:
         get("bylo")
 
 
-@pytest.mark.parametrize("method", ["simclr", "byol", "dino", "swav"])
+@pytest.mark.parametrize("method", ["simclr", "byol", "dino", "swav", "simsiam", "moco", "moco_v2", "moco_v3"])
 def test_small_crops_are_chosen_by_words(method: str) -> None:
     assert check(method, {"data": "shapes", "views": "cifar-min:4x16"}).run["views"] == "cifar-min:4x16"
     assert [view.size for view in chosen_views("cifar-min:4x16", 32, get(method)).views] == [32, 32, 16, 16, 16, 16]

@@ -184,10 +184,11 @@ def test_the_loss_falls_on_a_toy_set(name: str) -> None:
 # ------------------------------------------------------------------ two ranks equal one process
 
 
+CROPPED = ("simclr", "byol", "dino", "swav", "simsiam", "moco_v2", "moco_v3")
 SHARED: dict[str, tuple[str, dict[str, object], str | None]] = {
     **{name: (name, {}, None) for name in NAMES},
     **{f"simclr, {name}": ("simclr", {"objective": name}, None) for name in OBJECTIVES if name != "nt_xent"},
-    **{f"{name}, small crops": (name, {}, "cifar-min:2x8") for name in ("simclr", "byol", "dino", "swav")},
+    **{f"{name}, small crops": (name, {}, "cifar-min:2x8") for name in CROPPED},
     "swav, queue": ("swav", {"queue_length": 16, "queue_from": 0.0}, None),
     "simclr_v2, queue": ("simclr_v2", {"queue_length": 16}, None),
     "moco_v2, symmetric": ("moco_v2", {"symmetric": True}, None),

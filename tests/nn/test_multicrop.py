@@ -1,7 +1,8 @@
+import pytest
 import torch
 from torch import Tensor, nn
 
-from unlabel.nn.multicrop import multicrop, pairs
+from unlabel.nn.multicrop import mean_of_pairs, multicrop, roles
 
 
 class Noting(nn.Module):
@@ -34,6 +35,15 @@ def test_rows_keep_the_order_of_views_and_images() -> None:
 
 
 def test_small_crops_predict_and_are_not_predicted() -> None:
-    assert pairs(2, 2) == [(0, 1), (1, 0)]
-    assert pairs(4, 2) == [(0, 1), (0, 2), (0, 3), (1, 0), (1, 2), (1, 3)]
-    assert all(u < 2 and u != v for u, v in pairs(8, 2)) and len(set(pairs(8, 2))) == 2 * 7
+    def pairs(views: int, *, symmetric: bool = True) -> list[tuple[int, int]]:
+        seen: list[tuple[int, int]] = []
+        mean = mean_of_pairs(
+            lambda u, v: seen.append((u, v)) or torch.tensor(float(10 * u + v)), *roles(views, 2, symmetric=symmetric)
+        )
+        assert float(mean) == pytest.approx(sum(10 * u + v for u, v in seen) / len(seen))
+        return seen
+
+    assert pairs(2) == [(0, 1), (1, 0)]
+    assert pairs(4) == [(0, 1), (0, 2), (0, 3), (1, 0), (1, 2), (1, 3)]
+    assert pairs(4, symmetric=False) == [(1, 0), (1, 2), (1, 3)]
+    assert roles(4, 2, symmetric=False) == ([1], [0, 2, 3])

@@ -9,29 +9,41 @@ Means over queries. temperature: tau > 0. At least float32 whatever the precisio
 """
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from unlabel.losses import blockwise
 from unlabel.losses.info_nce import info_nce
+from unlabel.losses.matched import with_negative
 from unlabel.losses.unit import unit
 
 
 def queue_info_nce(
-    q: Float[Tensor, "n d"], k: Float[Tensor, "n d"], queue: Float[Tensor, "m d"], *, temperature: float
+    q: Float[Tensor, "n d"],
+    k: Float[Tensor, "n d"],
+    queue: Float[Tensor, "m d"],
+    *,
+    temperature: float,
+    hard: tuple[Float[Tensor, "n d"], Bool[Tensor, "n"]] | None = None,
 ) -> Float[Tensor, ""]:
     """A query must tell its own key from the keys of a queue: l_i = -s_i + log(e^{s_i} + e^{r(q_i)}), over the queue.
 
     q, k   [N, d] queries and their keys, s_i = cos(q_i, k_i) / tau; normalised here
     queue  [K, d] unit vectors, no key of this batch among them
+    hard   for each query a negative that no other has, normalised here, and whether it has it: where not, what the
+           row holds does not matter (`with_negative`)
 
-    log(1 + K) if all are equal.  He et al., MoCo, arXiv 1911.05722, eq. 1.
+    log(1 + K) if all are equal, log(2 + K) of queries with a hard negative.  He et al., MoCo, arXiv 1911.05722, eq. 1.
     """
     with torch.autocast(q.device.type, enabled=False):
         q, k = unit(q), unit(k)
         positive = (q * k).sum(dim=1) / temperature
         negatives = _log_sum_exp(q, queue.to(q.dtype), temperature)
-        return (torch.logaddexp(positive, negatives) - positive).mean()
+        losses = torch.logaddexp(positive, negatives) - positive
+        if hard is not None:
+            own = (q * unit(hard[0])).sum(dim=1) / temperature
+            losses = with_negative(losses, positive, own.masked_fill(~hard[1], -torch.inf))
+        return losses.mean()
 
 
 def key_info_nce(

@@ -30,6 +30,8 @@ Symbols
     tau_base    teacher_momentum
     d           projector_dim
 
+    symmetric   false: l(v, v') alone, and small crops predict v' only; in [0, 4]
+
 Departures
     The target starts as a copy of the online network; the authors' code gives it random weights of its own.
     Views go through the networks one after the other, so that batch norm sees one view at a time, as
@@ -38,14 +40,13 @@ Departures
 
 from typing import ClassVar, final
 
-import torch
 from torch import Tensor, nn
 
 from unlabel.losses import cosine_regression
 from unlabel.methods.base import Method
 from unlabel.nn.ema import ema_update, teacher_of, without_graph
 from unlabel.nn.heads import mlp
-from unlabel.nn.multicrop import pairs
+from unlabel.nn.multicrop import mean_of_pairs, roles
 from unlabel.optim import Plan, curves
 from unlabel.views import LARGE, Batch, Recipe, named
 
@@ -62,6 +63,7 @@ class BYOL(Method):
     limits: ClassVar = {
         "projector_width": (1, 65536),
         "projector_dim": (1, 65536),
+        "projector_layers": (1, 8),
         "teacher_momentum": (0.0, 1.0),
     }
     plan = Plan(optimiser="lars", lr=0.2, weight_decay=1.5e-6, warmup=0.01, batch_size=4096, epochs=1000)
@@ -73,12 +75,16 @@ class BYOL(Method):
         projector_width: int = 4096,
         projector_dim: int = 256,
         teacher_momentum: float = 0.996,
+        projector_layers: int = 2,
         predictor: bool = True,
+        symmetric: bool = True,
     ) -> None:
         super().__init__()
         self.teacher_momentum = teacher_momentum
+        self.symmetric = symmetric
         self.backbone = backbone
-        self.projector = _mlp(backbone.num_features, projector_width, projector_dim)  # type: ignore[arg-type]
+        width: int = backbone.num_features  # type: ignore[assignment]
+        self.projector = _mlp(width, projector_width, projector_dim, projector_layers)
         self.predictor = _mlp(projector_dim, projector_width, projector_dim) if predictor else nn.Identity()
         self.teacher = teacher_of(self._online())
 
@@ -89,9 +95,10 @@ class BYOL(Method):
     def loss(self, batch: Batch) -> Tensor:
         """The regression from every view to the large ones; a mean over images, so ranks need not share rows."""
         online = self._online()
-        q = [self.predictor(online(view)) for view in batch.views]  # [B, d] each
-        z = [without_graph(self.teacher, view) for view in batch.views[:LARGE]]
-        return LARGE * torch.stack([cosine_regression(q[v], z[u]) for u, v in pairs(len(q), LARGE)]).mean()
+        targets, predictors = roles(len(batch.views), LARGE, symmetric=self.symmetric)
+        q = {v: self.predictor(online(batch.views[v])) for v in predictors}  # [B, d] each
+        z = {u: without_graph(self.teacher, batch.views[u]) for u in targets}
+        return len(z) * mean_of_pairs(lambda u, v: cosine_regression(q[v], z[u]), targets, predictors)
 
     def collapse_values(self, batch_size: int) -> dict[str, float]:
         """0, where a task that is solved is too."""
@@ -110,6 +117,6 @@ class BYOL(Method):
         return nn.Sequential(self.backbone, self.projector)
 
 
-def _mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+def _mlp(inputs: int, hidden: int, outputs: int, layers: int = 2) -> nn.Sequential:
     """The one shape of BYOL's projector and predictor: Linear, BN, ReLU, Linear without bias."""
-    return mlp(inputs, hidden, outputs, bias=True, last_norm=None)
+    return mlp(inputs, hidden, outputs, layers=layers, bias=True, last_norm=None)

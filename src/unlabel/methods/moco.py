@@ -10,6 +10,8 @@ Algorithm
     q          = n(f_q(x_q))                                                # [N, d], n(a) = a / ||a||
     k+         = sg n(f_k(shuffle x_k))                                     # [N, d]
     L          = mean of -log e^{q.k+/tau} / (e^{q.k+/tau} + sum over queue e^{q.k/tau})          (eq. 1)
+    with small crops too (multi-crop, arXiv 2006.09882), which are queries of the same keys and never keys:
+    L          = the mean of this over x_q and all small crops
     after each update of theta_q:
     theta_k    <- m theta_k + (1 - m) theta_q                               (eq. 2)
     queue      <- k+ in the places of the oldest
@@ -31,7 +33,12 @@ Symbols
     shuffle    bn_splits                 batch norm sees the batch in so many parts (in the paper 8, one a GPU),
                                          a key in other company than its query; 1: the whole batch at once
 
+Hard negatives
+    Where backgrounds are swapped (background=swap, arXiv 2103.12719), x_q has one negative more: the key of
+    another object on its own background. It never enters the queue.
+
 Departures
+    What that negative passes through is not in the paper as it was read; here it is f_k, as all negatives do.
     The shuffle is an order that spreads each part of the queries evenly over the parts of the keys, not a random one.
     The rate falls along a cosine, not in steps, and gains and biases are not decayed.
     The teacher moves right after an update instead of right before the next keys, which is the same.
@@ -48,10 +55,11 @@ from unlabel.losses import queue_info_nce
 from unlabel.losses.unit import unit
 from unlabel.methods.base import Method
 from unlabel.nn.ema import ema_update, teacher_of, without_graph
+from unlabel.nn.multicrop import mean_of_pairs, roles
 from unlabel.nn.queue import Queue
 from unlabel.nn.split_batchnorm import apart, split_batchnorm
 from unlabel.optim import Plan
-from unlabel.views import Batch, Recipe, named
+from unlabel.views import LARGE, Batch, Recipe, named
 
 
 @final
@@ -62,6 +70,8 @@ class MoCo(Method):
     family = "joint-embedding"
     paper = "1911.05722"
     year = 2019
+    view_range = (2, 64)
+    takes_negatives = True
     limits: ClassVar = {
         "temperature": (1e-3, 100.0),
         "projector_dim": (1, 65536),
@@ -96,11 +106,20 @@ class MoCo(Method):
 
     def loss(self, batch: Batch) -> Tensor:
         """InfoNCE of this rank's queries against their keys and the queue, which is the same on all ranks."""
-        x_q, x_k = batch.views
-        q, k = self._student()(x_q), self._keys(x_k)
+        targets, queries = roles(len(batch.views), LARGE, symmetric=False)
+        q = {v: self._student()(batch.views[v]) for v in queries}
+        k, hard = self._keys(batch.views[1]), self._hard(batch)
         if self.training and torch.is_grad_enabled():  # looking at a loss moves nothing
             self.queue.see(k)
-        return queue_info_nce(q, mine(k), self.queue.rows, temperature=self.temperature)
+        return mean_of_pairs(lambda _, v: queue_info_nce(
+            q[v], mine(k), self.queue.rows, temperature=self.temperature, hard=None if v else hard
+        ), targets, queries)  # fmt: skip
+
+    def _hard(self, batch: Batch) -> tuple[Tensor, Tensor] | None:
+        """Keys of the hard negatives of this rank's images [B, d], and which images have one."""
+        if batch.negative is None or batch.matched is None:
+            return None
+        return mine(self._keys(batch.negative)), batch.matched
 
     def _keys(self, x: Tensor) -> Tensor:
         """Unit keys of all ranks' images [N, d]; batch norm sees each in other company than its query."""
@@ -109,7 +128,7 @@ class MoCo(Method):
         return unit(k[order.argsort()])
 
     def collapse_values(self, batch_size: int) -> dict[str, float]:
-        """log(1 + K), once the queue's keys are equal too."""
+        """log(1 + K), once the queue's keys are equal too; where backgrounds are swapped, up to log(2 + K)."""
         return {"all embeddings are equal": math.log(1 + len(self.queue.rows))}
 
     def after_update(self) -> None:

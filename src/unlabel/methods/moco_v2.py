@@ -9,6 +9,8 @@ Algorithm
     q_v, k_v     = n(f_q(x_v)), sg n(f_k(shuffle x_v))                      # [N, d], n(a) = a / ||a||
     l(q, k+)     = mean of -log e^{q.k+/tau} / (e^{q.k+/tau} + sum over queue e^{q.k/tau})        (eq. 1)
     L            = l(q_1, k_2)         or, symmetric,      l(q_1, k_2) + l(q_2, k_1)
+    with small crops too (multi-crop, arXiv 2006.09882), which are queries of the same keys and never keys:
+    l(., k+)     = the mean of this over the large query and all small crops
     after each update of theta_q:
     theta_k      <- m theta_k + (1 - m) theta_q
     queue        <- k_2 (and k_1) in the places of the oldest
@@ -32,7 +34,12 @@ Symbols
 
     With projector_layers=1, temperature=0.07 and the views of InstDisc it is MoCo v1.
 
+Hard negatives
+    Where backgrounds are swapped (background=swap, arXiv 2103.12719), the query q_1 has one negative more: the key of
+    another object on its own background. It never enters the queue.
+
 Departures
+    What that negative passes through is not in the paper as it was read; here it is f_k, as all negatives do.
     The symmetric loss is that of the authors' CIFAR demonstration, with one queue for the keys of both views.
     The shuffle is an order that spreads each part of the queries evenly over the parts of the keys, not a random one.
     Gains and biases are not decayed.
@@ -51,10 +58,11 @@ from unlabel.losses.unit import unit
 from unlabel.methods.base import Method
 from unlabel.nn.ema import ema_update, teacher_of, without_graph
 from unlabel.nn.heads import mlp
+from unlabel.nn.multicrop import mean_of_pairs, roles
 from unlabel.nn.queue import Queue
 from unlabel.nn.split_batchnorm import apart, split_batchnorm
 from unlabel.optim import Plan
-from unlabel.views import Batch, Recipe, named
+from unlabel.views import LARGE, Batch, Recipe, named
 
 
 @final
@@ -65,6 +73,8 @@ class MoCoV2(Method):
     family = "joint-embedding"
     paper = "2003.04297"
     year = 2020
+    view_range = (2, 64)
+    takes_negatives = True
     limits: ClassVar = {
         "temperature": (1e-3, 100.0),
         "projector_width": (1, 65536),
@@ -114,16 +124,22 @@ class MoCoV2(Method):
 
     def loss(self, batch: Batch) -> Tensor:
         """InfoNCE of this rank's queries against their keys and the queue, in one direction or in both."""
-        x_1, x_2 = batch.views
-        loss = self._direction(x_1, x_2)
-        return loss + self._direction(x_2, x_1) if self.symmetric else loss
-
-    def _direction(self, x_q: Tensor, x_k: Tensor) -> Tensor:
-        """Queries of one view against keys of the other."""
-        q, k = self._student()(x_q), self._keys(x_k)
+        targets, queries = roles(len(batch.views), LARGE, symmetric=self.symmetric)
+        q = {v: self._student()(batch.views[v]) for v in queries}
+        k = {u: self._keys(batch.views[u]) for u in reversed(targets)}
+        hard = self._hard(batch)
         if self.training and torch.is_grad_enabled():  # looking at a loss moves nothing
-            self.queue.see(k)
-        return queue_info_nce(q, mine(k), self.queue.rows, temperature=self.temperature)
+            for keys in k.values():
+                self.queue.see(keys)
+        return len(k) * mean_of_pairs(lambda u, v: queue_info_nce(
+            q[v], mine(k[u]), self.queue.rows, temperature=self.temperature, hard=None if v else hard
+        ), targets, queries)  # fmt: skip
+
+    def _hard(self, batch: Batch) -> tuple[Tensor, Tensor] | None:
+        """Keys of the hard negatives of this rank's images [B, d], and which images have one."""
+        if batch.negative is None or batch.matched is None:
+            return None
+        return mine(self._keys(batch.negative)), batch.matched
 
     def _keys(self, x: Tensor) -> Tensor:
         """Unit keys of all ranks' images [N, d]; batch norm sees each in other company than its query."""
@@ -132,7 +148,7 @@ class MoCoV2(Method):
         return unit(k[order.argsort()])
 
     def collapse_values(self, batch_size: int) -> dict[str, float]:
-        """log(1 + K) in each direction, once the queue's keys are equal too."""
+        """log(1 + K) in each direction, once the queue's keys are equal; up to log(2 + K) with swapped backgrounds."""
         directions = 2 if self.symmetric else 1
         return {"all embeddings are equal": directions * math.log(1 + len(self.queue.rows))}
 

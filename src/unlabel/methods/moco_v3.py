@@ -11,6 +11,8 @@ Algorithm
     k_v          = sg n(g_m(f_m(x_v)))                                      # [N, d]
     ctr(q, k)    = 2 tau mean_i -log e^{q_i.k_i/tau} / sum_j e^{q_i.k_j/tau}          (algorithm 1)
     L            = ctr(q_1, k_2) + ctr(q_2, k_1)                            4 tau log N if all are equal
+    with small crops w too (arXiv 2006.09882), which are queries and never keys:
+    L            = the mean of ctr(., k_2) over q_1 and all q_w, plus that of ctr(., k_1) over q_2 and all q_w
     after each update of theta:
     theta_m      <- m theta_m + (1 - m) theta,      m = 1 - (1 - m_0) (cos(pi t / T) + 1) / 2     t of T updates
 
@@ -30,6 +32,7 @@ Symbols
     tau        temperature           the paper takes 1 for ResNet-50
     d          projector_dim
 
+    symmetric=false leaves the queries of k_2.
     A vision transformer gets fixed sine-cosine positions and Xavier-uniform layers (queries, keys and values each as a
     matrix of its own); frozen_patches=false trains its patch projection.
 
@@ -53,9 +56,10 @@ from unlabel.methods.base import Method
 from unlabel.nn.backbones import is_vit
 from unlabel.nn.ema import ema_update, teacher_of, without_graph
 from unlabel.nn.heads import mlp
+from unlabel.nn.multicrop import mean_of_pairs, roles
 from unlabel.nn.vit import fix_positions
 from unlabel.optim import Plan, curves
-from unlabel.views import Batch, Recipe, named
+from unlabel.views import LARGE, Batch, Recipe, named
 
 
 @final
@@ -66,6 +70,7 @@ class MoCoV3(Method):
     family = "joint-embedding"
     paper = "2104.02057"
     year = 2021
+    view_range = (2, 64)
     limits: ClassVar = {
         "temperature": (1e-3, 100.0),
         "projector_width": (1, 65536),
@@ -84,11 +89,13 @@ class MoCoV3(Method):
         projector_dim: int = 256,
         projector_layers: int | None = None,
         predictor: bool = True,
+        symmetric: bool = True,
         teacher_momentum: float = 0.99,
         frozen_patches: bool = True,
     ) -> None:
         super().__init__()
         self.temperature = temperature
+        self.symmetric = symmetric
         self.teacher_momentum = teacher_momentum
         if vit := is_vit(backbone):
             _initialise(backbone, frozen_patches)
@@ -108,17 +115,20 @@ class MoCoV3(Method):
         return named("byol", size)
 
     def loss(self, batch: Batch) -> Tensor:
-        """Both directions of this rank's queries against all ranks' keys."""
+        """Both directions of this rank's queries against all ranks' keys, or one."""
         online = self._online()
-        q_1, q_2 = (self.predictor(online(x)) for x in batch.views)  # [b, d] each
-        k_1, k_2 = (gather(without_graph(self.teacher, x)) for x in batch.views)  # [N, d] each
-        own = mine(torch.arange(len(k_1), device=k_1.device))
-        tau = self.temperature
-        return key_info_nce(q_1, k_2, own, temperature=tau) + key_info_nce(q_2, k_1, own, temperature=tau)
+        targets, predictors = roles(len(batch.views), LARGE, symmetric=self.symmetric)
+        q = {v: self.predictor(online(batch.views[v])) for v in predictors}  # [b, d] each
+        k = {u: gather(without_graph(self.teacher, batch.views[u])) for u in targets}  # [N, d] each
+        own = mine(torch.arange(len(k[targets[-1]]), device=self.device))
+        return len(k) * mean_of_pairs(
+            lambda u, v: key_info_nce(q[v], k[u], own, temperature=self.temperature), targets, predictors
+        )
 
     def collapse_values(self, batch_size: int) -> dict[str, float]:
-        """4 tau log N."""
-        return {"all embeddings are equal": 4 * self.temperature * math.log(batch_size)}
+        """4 tau log N, half of it in one direction."""
+        directions = LARGE if self.symmetric else 1
+        return {"all embeddings are equal": directions * 2 * self.temperature * math.log(batch_size)}
 
     def after_update(self) -> None:
         """The teacher follows, ever more slowly."""

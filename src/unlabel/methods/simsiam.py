@@ -11,11 +11,13 @@ Algorithm
     p_v      = h(z_v)                                  # [B, d]
     D(p, z)  = -mean_b  p / ||p|| . z / ||z||                            (eq. 1)
     L        = D(p1, sg z2) / 2 + D(p2, sg z1) / 2     in [-1, 1]        (eq. 4; sg stops the gradient)
+    with small crops x3 .. xV too (arXiv 2006.09882), which predict both and are predicted by nobody:
+    L        = mean of D(p_v, sg z_u) over u = 1, 2 and all v != u
 
 Flow
     image ─┬─ view 1 ─ f ─ g ─ z1 ─ h ─ p1 ──┐
            └─ view 2 ─ f ─ g ─ z2 ─── sg ────┴─ negative cosine
-    and once more with the views exchanged
+    and once more with the views exchanged; small crops pass through the upper line only
 
 Symbols
     f    backbone         the network that is kept
@@ -24,6 +26,7 @@ Symbols
     sg   stop_gradient    false lets z move too, and all collapses: L goes to -1
     d    projector_dim
 
+    symmetric             false: D(p1, sg z2) alone (section 4.6), and small crops predict z2 only
     fix_predictor_lr      the predictor's learning rate stays at its peak while that of the rest decays: it should keep
                           up with representations that still change
 
@@ -40,8 +43,9 @@ from torch import Tensor, nn
 from unlabel.losses import negative_cosine
 from unlabel.methods.base import Method, Player
 from unlabel.nn.heads import mlp
+from unlabel.nn.multicrop import mean_of_pairs, roles
 from unlabel.optim import Plan
-from unlabel.views import Batch, Recipe, named
+from unlabel.views import LARGE, Batch, Recipe, named
 
 
 @final
@@ -52,6 +56,7 @@ class SimSiam(Method):
     family = "joint-embedding"
     paper = "2011.10566"
     year = 2020
+    view_range = (2, 64)
     limits: ClassVar = {
         "projector_width": (1, 65536),
         "projector_dim": (1, 65536),
@@ -70,10 +75,12 @@ class SimSiam(Method):
         predictor_width: int = 512,
         predictor: bool = True,
         stop_gradient: bool = True,
+        symmetric: bool = True,
         fix_predictor_lr: bool = True,
     ) -> None:
         super().__init__()
         self.stop_gradient = stop_gradient
+        self.symmetric = symmetric
         self.fix_predictor_lr = fix_predictor_lr
         self.backbone = backbone
         width: int = backbone.num_features  # type: ignore[assignment]
@@ -89,12 +96,12 @@ class SimSiam(Method):
         return named("moco2", size)
 
     def loss(self, batch: Batch) -> Tensor:
-        """Both directions of the prediction; each view goes through by itself, for batch norm to see one at a time."""
-        z1, z2 = (self.projector(self.backbone(view)) for view in batch.views)  # [B, d] each
-        p1, p2 = self.predictor(z1), self.predictor(z2)
-        if self.stop_gradient:
-            z1, z2 = z1.detach(), z2.detach()
-        return negative_cosine(p1, z2) / 2 + negative_cosine(p2, z1) / 2
+        """The mean over all predictions; each view goes through by itself, for batch norm to see one at a time."""
+        targets, predictors = roles(len(batch.views), LARGE, symmetric=self.symmetric)
+        z = [self.projector(self.backbone(view)) for view in batch.views]  # [B, d] each
+        p = {v: self.predictor(z[v]) for v in predictors}
+        still = {u: z[u].detach() if self.stop_gradient else z[u] for u in targets}
+        return mean_of_pairs(lambda u, v: negative_cosine(p[v], still[u]), targets, predictors)
 
     def collapse_values(self, batch_size: int) -> dict[str, float]:
         """-1, where a task that is solved is too."""

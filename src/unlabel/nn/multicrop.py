@@ -3,7 +3,7 @@
 Introduced with SwAV, arXiv 2006.09882; used by DINO and others.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 
 import torch
@@ -20,9 +20,20 @@ def multicrop(backbone: nn.Module, views: Sequence[Tensor]) -> Tensor:
     return torch.cat([backbone(run) for run in runs])
 
 
-def pairs(views: int, large: int) -> list[tuple[int, int]]:
-    """(u, v): each of the first `large` views u is predicted from every other view v.
+def roles(views: int, large: int, *, symmetric: bool = True) -> tuple[list[int], list[int]]:
+    """Which of so many views are predicted, and which predict: the first `large`, and all.
 
-    Small crops, which come after the large views, are predicted from and never predicted: large · (views − 1) pairs.
+    Small crops, which come after the large views, predict and are never predicted.
+    symmetric: false leaves one direction: the last large view alone is predicted, and does not predict.
     """
-    return [(u, v) for u in range(large) for v in range(views) if v != u]
+    if symmetric:
+        return list(range(large)), list(range(views))
+    return [large - 1], [v for v in range(views) if v != large - 1]
+
+
+def mean_of_pairs(term: Callable[[int, int], Tensor], targets: Iterable[int], predictors: Sequence[int]) -> Tensor:
+    """The mean of term(u, v), a scalar: how well view v predicts u, over all pairs of different views.
+
+    All pairs count alike, so the order of small crops does not matter; `targets` and `predictors` come from `roles`.
+    """
+    return torch.stack([term(u, v) for u in targets for v in predictors if v != u]).mean()
