@@ -120,6 +120,16 @@ def test_all_mistakes_are_told_at_once_and_nothing_is_written(tmp_path: Path) ->
     assert not (tmp_path / "x").exists()
 
 
+def test_an_open_quotation_mark_and_a_file_as_folder_are_faults(tmp_path: Path) -> None:
+    with pytest.raises(Fault, match="a quotation mark that it does not close"):
+        unlabel.bench(["simclr objective='dcl"], out=tmp_path / "x", **OPTIONS)
+    (tmp_path / "file").write_text("mine")
+    for out in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(Fault, match="is a file or lies below one"):
+            unlabel.bench(["simclr"], out=out, **OPTIONS)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
 def test_an_entry_is_a_method_a_method_with_options_or_a_family() -> None:
     assert {"simclr", "byol"} <= set(benching._expanded(["joint-embedding", "simclr"]))
     assert benching._own_options("simclr --projector-dim=8 objective=dcl") == (

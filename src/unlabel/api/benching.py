@@ -120,7 +120,10 @@ def _options_of(entry: str, common: dict[str, Any]) -> tuple[str, dict[str, Any]
 
 def _own_options(entry: str) -> tuple[str, dict[str, str]]:
     """ "simclr objective=dcl" -> "simclr", {"objective": "dcl"}."""
-    method, *words = shlex.split(entry)
+    try:
+        method, *words = shlex.split(entry)
+    except ValueError:
+        raise Fault(f"the entry `{entry}` opens a quotation mark that it does not close") from None
     own = {}
     for word in words:
         name, given, value = word.partition("=")
@@ -167,6 +170,8 @@ def same_bench(out: Path, chosen: dict[str, Any], jobs: int = 1) -> None:
                 f"{out} was begun with another {', '.join(different)}, and its runs would not compare: "
                 "choose another --out, or give the options as they were"
             )
+    elif any(place.exists() and not place.is_dir() for place in (out, *out.parents)):
+        raise Fault(f"{out} is a file or lies below one, and a bench is a folder: choose another --out")
     elif out.exists() and any(path.name != "remarks.json" for path in out.iterdir()):
         raise Fault(f"{out} exists and is no bench: choose another --out")
     else:
