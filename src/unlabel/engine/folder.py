@@ -4,6 +4,7 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -135,13 +136,15 @@ class RunFolder:
         write_json(self.run_json, {**self.read(), **values})
 
     def readings(self) -> Iterator[dict[str, Any]]:
-        """The lines of metrics.jsonl; a last line cut off by a crash is left out."""
+        """The lines of metrics.jsonl; broken lines, such as a last one cut off by a crash, are left out."""
         if not self.metrics.exists():
             return
-        with open(self.metrics, encoding="utf-8") as lines:
+        with open(self.metrics, encoding="utf-8", errors="replace") as lines:
             for line in lines:
-                if line.endswith("\n"):
-                    yield json.loads(line)
+                with suppress(ValueError):  # the report counts them
+                    entry = json.loads(line) if line.endswith("\n") else None
+                    if isinstance(entry, dict):
+                        yield entry
 
 
 def trained_updates(run: Mapping[str, Any]) -> Any:
