@@ -73,6 +73,20 @@ def test_a_query_that_is_no_picture_is_a_fault(cnn_run: Path, pictures: Path, tm
         unlabel.neighbors(cnn_run, query=pictures / "broken.jpg", data=str(pictures), out=tmp_path / "n.png")
 
 
+def test_a_folder_where_nothing_can_be_read_is_a_fault(cnn_run: Path, pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "zero.png").touch()
+    with pytest.raises(Fault, match="none of the 1 pictures"):
+        unlabel.embed(cnn_run, data=str(tmp_path), out=tmp_path / "e.parquet")
+    with pytest.raises(Fault, match="none of the 1 pictures"):
+        unlabel.neighbors(cnn_run, query=pictures / "2.png", data=str(tmp_path), out=tmp_path / "n.png")
+
+
+def test_broken_lines_of_the_journal_are_passed_over(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.metrics.write_bytes(b'{"update": 1}\n{"upd\n\xff\n3\n{"update": 2}\n{"update"')
+    assert list(folder.readings()) == [{"update": 1}, {"update": 2}]
+
+
 @pytest.mark.parametrize("to", ["timm", "onnx"])
 def test_export_of_a_cnn_gives_the_same_features(cnn_run: Path, tmp_path: Path, to: str) -> None:
     written = unlabel.export(cnn_run, to=to, out=tmp_path / to)  # reads back and compares by itself

@@ -53,7 +53,7 @@ def vectors_of(
     console: Console | None,
     indices: np.ndarray | None = None,
 ) -> Features:
-    """The vectors of all readable pictures of a source, or of those at `indices`."""
+    """The vectors of all readable pictures of a source, or of those at `indices`; Fault where none can be read."""
     same_channels(source, view.channels, f"the run {run}")
     count = len(source) if indices is None else len(indices)
     with stages(console or Console(stderr=True), "embedding") as progress:
@@ -64,6 +64,8 @@ def vectors_of(
             indices=indices,
             progress=lambda share: progress(f"{count:,} images", share),
         )
+    if not len(found[""]):
+        raise source.hopeless()
     return found[""]
 
 

@@ -137,10 +137,7 @@ def _asked(run: str | Path, data: str | None, *, captions: bool) -> Source:
 
 
 def _vectors(towers: Towers, source: Source, run: str | Path, console: Console | None) -> Features:
-    found = vectors_of(towers.reads.image_vectors, source, towers.view, run, console)
-    if not len(found):
-        raise source.hopeless()
-    return found
+    return vectors_of(towers.reads.image_vectors, source, towers.view, run, console)
 
 
 def _nearest(vector: Tensor, vectors: Tensor, k: int) -> list[tuple[int, float]]:
