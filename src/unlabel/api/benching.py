@@ -21,6 +21,7 @@ from unlabel.engine import options as engine_options
 from unlabel.engine.callbacks import Signals
 from unlabel.engine.folder import RunFolder, read_json, write_json
 from unlabel.engine.loggers import need
+from unlabel.engine.places import check_folder
 from unlabel.errors import Fault, Faults, Interrupted
 from unlabel.reporting.leaderboard import last_words, log_of, write_leaderboard
 
@@ -170,11 +171,10 @@ def same_bench(out: Path, chosen: dict[str, Any], jobs: int = 1) -> None:
                 f"{out} was begun with another {', '.join(different)}, and its runs would not compare: "
                 "choose another --out, or give the options as they were"
             )
-    elif any(place.exists() and not place.is_dir() for place in (out, *out.parents)):
-        raise Fault(f"{out} is a file or lies below one, and a bench is a folder: choose another --out")
-    elif out.exists() and any(path.name != "remarks.json" for path in out.iterdir()):
+    elif out.is_dir() and any(path.name != "remarks.json" for path in out.iterdir()):
         raise Fault(f"{out} exists and is no bench: choose another --out")
     else:
+        check_folder(out)
         write_json(path, said)
 
 
@@ -184,7 +184,7 @@ def _folder_name(entry: str, seed: int) -> str:
 
 def _finished(place: Path) -> bool:
     run = RunFolder(place)
-    return run.run_json.exists() and bool(run.read().get("finished"))
+    return run.run_json.exists() and run.finished
 
 
 def _shares(jobs: int) -> list[set[int] | None]:
