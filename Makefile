@@ -34,7 +34,7 @@ test: setup
 test-all: setup
 	$(BIN)/pytest -m 'slow or not slow'
 
-# The documentation, without the network; a warning or a link that leads nowhere ends the build.
+# The documentation: once it is installed, building asks no network; a warning or a link that leads nowhere ends the build.
 $(VENV)/.docs: $(VENV)/.installed
 	$(BIN)/pip install --quiet --editable '.[docs]'
 	@touch $@

@@ -120,6 +120,16 @@ def test_all_mistakes_are_told_at_once_and_nothing_is_written(tmp_path: Path) ->
     assert not (tmp_path / "x").exists()
 
 
+def test_an_open_quotation_mark_and_a_file_as_folder_are_faults(tmp_path: Path) -> None:
+    with pytest.raises(Fault, match="a quotation mark that it does not close"):
+        unlabel.bench(["simclr objective='dcl"], out=tmp_path / "x", **OPTIONS)
+    (tmp_path / "file").write_text("mine")
+    for out in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(Fault, match=r"cannot be written: .*file"):
+            unlabel.bench(["simclr"], out=out, **OPTIONS)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
 def test_an_entry_is_a_method_a_method_with_options_or_a_family() -> None:
     assert {"simclr", "byol"} <= set(benching._expanded(["joint-embedding", "simclr"]))
     assert benching._own_options("simclr --projector-dim=8 objective=dcl") == (
@@ -264,3 +274,9 @@ def test_translations_are_compared_by_their_distance_and_readers_with_guessing(t
     assert rows["guessing"].mean("zeroshot") == 10 and rows["reads"].mean("zeroshot") == 30
     assert rows["near"].mean("epochs") == 1.5 and rows["near"].mean("minutes") == 1
     assert "| near | 1 | – | 60.00 |" in markdown(list(rows.values()))
+
+
+def test_a_bench_json_that_is_no_object_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "bench.json").write_text("[]")
+    with pytest.raises(Fault, match=r"bench\.json is damaged: choose another --out"):
+        unlabel.bench(["simclr"], out=tmp_path, **OPTIONS)

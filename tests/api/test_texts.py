@@ -214,3 +214,20 @@ def test_a_run_without_a_test_split_wants_other_data(clip_run: Path, captioned: 
     folder.update(run={**folder.read()["run"], "data": str(captioned)})
     with pytest.raises(Fault, match="has no test split: say by --data"):
         unlabel.retrieve(tmp_path / "run")
+
+
+def test_what_was_found_can_be_drawn_or_it_is_told_before(
+    clip_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("unlabel.api.texts.vectors_of", None)
+    (tmp_path / "file").write_text("mine")
+    for out, words in (("x.xyz", "is to be a picture"), ("file/x.png", "file is no folder")):
+        with pytest.raises(Fault, match=words):
+            unlabel.retrieve(clip_run, "a red circle", out=tmp_path / out)
+
+
+def test_facts_of_both_networks_that_lack_something_are_a_fault(clip_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(clip_run, tmp_path / "run")
+    (tmp_path / "run" / "towers.json").write_text("{}")
+    with pytest.raises(Fault, match=r"towers\.json is damaged, it lacks name, size"):
+        load_towers(tmp_path / "run")

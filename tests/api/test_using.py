@@ -73,6 +73,53 @@ def test_a_query_that_is_no_picture_is_a_fault(cnn_run: Path, pictures: Path, tm
         unlabel.neighbors(cnn_run, query=pictures / "broken.jpg", data=str(pictures), out=tmp_path / "n.png")
 
 
+def test_a_folder_where_nothing_can_be_read_is_a_fault(cnn_run: Path, pictures: Path, tmp_path: Path) -> None:
+    (tmp_path / "zero.png").touch()
+    with pytest.raises(Fault, match="none of the 1 pictures"):
+        unlabel.embed(cnn_run, data=str(tmp_path), out=tmp_path / "e.parquet")
+    with pytest.raises(Fault, match="none of the 1 pictures"):
+        unlabel.neighbors(cnn_run, query=pictures / "2.png", data=str(tmp_path), out=tmp_path / "n.png")
+
+
+def test_where_nothing_can_be_written_is_told_before_anything_is_embedded(
+    cnn_run: Path, cut_run: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for work in ("using.vectors_of", "using.write_embeddings", "using._translate_one", "looking.write_masks"):
+        monkeypatch.setattr(f"unlabel.api.{work}", None)
+    monkeypatch.setattr("unlabel.engine.export.load_backbone", None)
+    (file := tmp_path / "file").write_text("mine")
+    looked_up = {"query": pictures / "2.png", "data": str(pictures)}
+    for folder in (file, file / "below"):
+        with pytest.raises(Fault, match=r"e\.parquet cannot be written: .*file is no folder"):
+            unlabel.embed(cnn_run, data=str(pictures), out=folder / "e.parquet")
+        with pytest.raises(Fault, match=r"n\.png cannot be written: .*file is no folder"):
+            unlabel.neighbors(cnn_run, **looked_up, out=folder / "n.png")
+        with pytest.raises(Fault, match=r"cannot be written: .*file"):
+            unlabel.translate(cut_run, data=str(pictures), out=folder)
+        with pytest.raises(Fault, match=r"cannot be written: .*file"):
+            unlabel.saliency(pictures, out=folder)
+        with pytest.raises(Fault, match=r"cannot be written: .*file"):
+            unlabel.export(cnn_run, to="timm", out=folder)
+        with pytest.raises(Fault, match=r"backbone\.onnx cannot be written: .*file is no folder"):
+            unlabel.export(cnn_run, to="onnx", out=folder)
+    for name in ("n.xyz", "n"):
+        with pytest.raises(Fault, match=rf"{name} is to be a picture: .* ends in one of \.png, \.jpg"):
+            unlabel.neighbors(cnn_run, **looked_up, out=tmp_path / name)
+    assert file.read_text() == "mine" and [*tmp_path.iterdir()] == [file]
+
+
+def test_translating_nothing_that_can_be_read_is_a_fault(cut_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "zero.png").touch()
+    with pytest.raises(Fault, match="none of the 1 pictures"):
+        unlabel.translate(cut_run, data=str(tmp_path), out=tmp_path / "out")
+
+
+def test_broken_lines_of_the_journal_are_passed_over(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.metrics.write_bytes(b'{"update": 1}\n{"upd\n\xff\n3\n{"update": 2}\n{"update"')
+    assert list(folder.readings()) == [{"update": 1}, {"update": 2}]
+
+
 @pytest.mark.parametrize("to", ["timm", "onnx"])
 def test_export_of_a_cnn_gives_the_same_features(cnn_run: Path, tmp_path: Path, to: str) -> None:
     written = unlabel.export(cnn_run, to=to, out=tmp_path / to)  # reads back and compares by itself

@@ -21,6 +21,7 @@ from unlabel.engine import options as engine_options
 from unlabel.engine.callbacks import Signals
 from unlabel.engine.folder import RunFolder, read_json, write_json
 from unlabel.engine.loggers import need
+from unlabel.engine.places import check_folder
 from unlabel.errors import Fault, Faults, Interrupted
 from unlabel.reporting.leaderboard import last_words, log_of, write_leaderboard
 
@@ -120,7 +121,10 @@ def _options_of(entry: str, common: dict[str, Any]) -> tuple[str, dict[str, Any]
 
 def _own_options(entry: str) -> tuple[str, dict[str, str]]:
     """ "simclr objective=dcl" -> "simclr", {"objective": "dcl"}."""
-    method, *words = shlex.split(entry)
+    try:
+        method, *words = shlex.split(entry)
+    except ValueError:
+        raise Fault(f"the entry `{entry}` opens a quotation mark that it does not close") from None
     own = {}
     for word in words:
         name, given, value = word.partition("=")
@@ -167,9 +171,10 @@ def same_bench(out: Path, chosen: dict[str, Any], jobs: int = 1) -> None:
                 f"{out} was begun with another {', '.join(different)}, and its runs would not compare: "
                 "choose another --out, or give the options as they were"
             )
-    elif out.exists() and any(path.name != "remarks.json" for path in out.iterdir()):
+    elif out.is_dir() and any(path.name != "remarks.json" for path in out.iterdir()):
         raise Fault(f"{out} exists and is no bench: choose another --out")
     else:
+        check_folder(out)
         write_json(path, said)
 
 
@@ -179,7 +184,7 @@ def _folder_name(entry: str, seed: int) -> str:
 
 def _finished(place: Path) -> bool:
     run = RunFolder(place)
-    return run.run_json.exists() and bool(run.read().get("finished"))
+    return run.run_json.exists() and run.finished
 
 
 def _shares(jobs: int) -> list[set[int] | None]:

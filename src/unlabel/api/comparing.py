@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from unlabel.engine.places import check_file
 from unlabel.errors import writing
 from unlabel.reporting.comparison import Comparison, comparison
 from unlabel.reporting.comparison_page import write_comparison
@@ -20,6 +21,8 @@ def compare(runs: Sequence[str | Path] | str | Path, out: str | Path | None = No
     that are not finished or not evaluated have a row that says so.
     Fault: no run, a run that is given twice, damaged files, a page that cannot be written.
     """
+    if out is not None:
+        check_file(out)
     found = comparison(read_runs([runs] if isinstance(runs, str | Path) else runs))
     if out is not None:
         with writing(out):

@@ -6,7 +6,7 @@ from pathlib import Path
 from unlabel.data.open import has_test_split, open_source
 from unlabel.data.saliency import write_masks
 from unlabel.data.source import Unreadable
-from unlabel.errors import Fault
+from unlabel.engine.places import check_folder
 
 
 def saliency(
@@ -18,10 +18,9 @@ def saliency(
     progress  is told how many of how many pictures of a split are done
 
     Returns how many masks were written, and the pictures that were left out. Masks are rough: they come from colours
-    and edges alone. Raises Fault where `out` is a file, or OpenCV is missing.
+    and edges alone. Raises Fault where `out` is no folder that can be written to, or OpenCV is missing.
     """
-    if Path(out).exists() and not Path(out).is_dir():
-        raise Fault(f"{out} is a file: masks are written to a folder")
+    check_folder(out)
     sources = [open_source(data)]
     if has_test_split(data):
         sources.append(open_source(data, split="test"))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from unlabel.data.open import open_source
 from unlabel.data.pack import SUFFIX, Pack, Packed, write_pack
+from unlabel.engine.places import check_file
 from unlabel.errors import Fault
 
 LARGEST = 4096
@@ -33,6 +34,7 @@ def pack(
         raise Fault(f"the size of packed pictures must be between 8 and {LARGEST} pixels, not {size}")
     if quality is not None and not 1 <= quality <= 100:
         raise Fault(f"the quality of a JPEG is between 1 and 100, or raw, not {quality}")
+    check_file(out)
     return write_pack(open_source(data), out, size=size, quality=quality, progress=progress)
 
 

@@ -21,6 +21,7 @@ from unlabel.engine.keep import load_backbone, load_method, note_skipped, save_b
 from unlabel.engine.kinds import TAUGHT
 from unlabel.engine.loggers import Loggers, need
 from unlabel.engine.machine import git_commit, machine, versions
+from unlabel.engine.places import check_folder
 from unlabel.engine.progress import stages
 from unlabel.engine.run import Run
 from unlabel.engine.sources import Sources, image_size, open_sources
@@ -99,13 +100,15 @@ def known_recipe(chosen: engine_options.Options) -> None:
 
 
 def place(run: Run) -> Path:
-    """The folder to write; Fault if it holds something already."""
+    """The folder to write; Fault if it holds something already, or cannot be made."""
     if run.out is None:
         stem = Path(run.data.split("@")[0].replace(":", "-")).stem or "data"
+        check_folder("runs")
         return fresh(Path("runs"), f"{run.method}-{stem}")
     path = Path(run.out)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise Fault(f"{path} exists and is not empty: choose another --out, or go on with it by --resume {path}")
+    check_folder(path)
     return path
 
 
@@ -128,11 +131,10 @@ def _data_facts(job: Job, sources: Sources) -> dict[str, Any]:
 
 
 def _resume(folder: RunFolder, console: Console) -> Result:
-    stored = folder.read()
-    job = Job.from_dict(stored)
+    job = Job.from_dict(folder.read())
     if job.command != "pretrain":
         raise Fault(f"{folder.path} goes on from another run: `unlabel {job.command} --resume {folder.path}`")
-    if stored["finished"]:
+    if folder.finished:
         console.print(f"{folder.path} is finished already; its report is {folder.report}")
         return result_of(folder)
     need(job.run.log)

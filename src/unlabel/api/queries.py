@@ -15,7 +15,7 @@ from unlabel.engine.folder import RunFolder
 from unlabel.engine.keep import backbone_facts
 from unlabel.engine.progress import stages
 from unlabel.engine.sources import same_channels
-from unlabel.errors import Fault
+from unlabel.errors import Fault, writing
 from unlabel.evaluation.features import Features, extract_all
 from unlabel.views import View, as_rgb, evaluation, render, sample
 
@@ -53,7 +53,7 @@ def vectors_of(
     console: Console | None,
     indices: np.ndarray | None = None,
 ) -> Features:
-    """The vectors of all readable pictures of a source, or of those at `indices`."""
+    """The vectors of all readable pictures of a source, or of those at `indices`; Fault where none can be read."""
     same_channels(source, view.channels, f"the run {run}")
     count = len(source) if indices is None else len(indices)
     with stages(console or Console(stderr=True), "embedding") as progress:
@@ -64,9 +64,18 @@ def vectors_of(
             indices=indices,
             progress=lambda share: progress(f"{count:,} images", share),
         )
+    if not len(found[""]):
+        raise source.hopeless()
     return found[""]
 
 
 def as_image(pixels: Tensor) -> Image.Image:
     """uint8 [C, H, W] as a picture to write or draw."""
     return Image.fromarray(as_rgb(pixels).permute(1, 2, 0).contiguous().numpy())
+
+
+def save_picture(picture: Image.Image, out: str | Path) -> None:
+    """Write a picture, and the folders above it; Fault where the system has something against it."""
+    with writing(out):
+        Path(out).parent.mkdir(parents=True, exist_ok=True)
+        picture.save(out)

@@ -1,6 +1,5 @@
 """A look through a folder before training on it, and what to train with."""
 
-import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,9 @@ from unlabel.data.source import Subset
 from unlabel.engine import options as engine_options
 from unlabel.engine.advice import Advice
 from unlabel.engine.keep import load_backbone
+from unlabel.engine.places import check_file
 from unlabel.engine.progress import stages
-from unlabel.errors import Fault
+from unlabel.errors import Fault, writing
 from unlabel.evaluation.alike import alike
 from unlabel.reporting.scan_page import write_scan
 
@@ -37,10 +37,8 @@ class Scanned:
 
     def write(self, path: str | Path) -> Path:
         """Write the page; returns its path. Raises Fault where that cannot be done."""
-        try:
+        with writing(path):
             return write_scan(Path(path), self.found, self.advice)
-        except OSError as problem:
-            raise _unwritable(path, problem.strerror or str(problem)) from None
 
 
 def scan(
@@ -65,7 +63,7 @@ def scan(
     """
     console = console or Console(stderr=True)
     if html is not None:
-        check_page(html)
+        check_file(html)
     if not 0 <= distance <= 1:
         raise Fault(f"the distance of nearly the same pictures is between 0 and 1, not {distance:g}")
     if budget is not None:
@@ -87,25 +85,6 @@ def scan(
             advice = advise(found, data, budget, lambda words: tell(words, 0.0))
     done = Scanned(found, advice, None)
     return done if html is None else replace(done, html=done.write(html))
-
-
-def check_page(path: str | Path) -> None:
-    """Make the folder of a page; Fault where none can be written there, so that nobody learns it after minutes."""
-    folder = Path(path).parent
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise _unwritable(path, f"{folder} is no folder") from None
-    except OSError as problem:
-        raise _unwritable(path, problem.strerror or str(problem)) from None
-    if Path(path).is_dir():
-        raise _unwritable(path, "it is a folder")
-    if not os.access(folder, os.W_OK):
-        raise _unwritable(path, f"{folder} may not be written to")
-
-
-def _unwritable(path: str | Path, why: str) -> Fault:
-    return Fault(f"the page {path} cannot be written: {why}")
 
 
 def _worth_asking(found: Scan, data: str | Path) -> Subset:

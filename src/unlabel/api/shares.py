@@ -74,7 +74,7 @@ def _each(folder: Path, fit: Callable[[float, Path], Result], go_on: Callable[[P
         try:
             if not place.run_json.exists():
                 fit(share, place.path)
-            elif not place.read()["finished"]:
+            elif not place.finished:
                 go_on(place.path)
         except Interrupted as stop:
             raise Interrupted(

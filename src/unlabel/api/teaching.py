@@ -163,11 +163,10 @@ def _labels(job: Job, lesson: Lesson) -> dict[str, Any]:
 
 
 def _go_on(kind: str, folder: RunFolder, console: Console) -> Result:
-    stored = folder.read()
-    job = Job.from_dict(stored)
+    job = Job.from_dict(folder.read())
     if job.command != kind or job.origin is None:
         raise Fault(f"{folder.path} is a {job.run.method} run: `unlabel {job.command} --resume {folder.path}`")
-    if stored["finished"]:
+    if folder.finished:
         console.print(f"{folder.path} is finished already; its report is {folder.report}")
         return result_of(folder)
     need(job.run.log)
@@ -229,7 +228,7 @@ def _train_control(job: Job, lesson: Lesson, folder: RunFolder, console: Console
     job = _control_job(job, lesson, folder)
     if not control.run_json.exists():
         begin(job, lesson.sources, control)
-    if control.read()["finished"]:
+    if control.finished:
         return
     console.print(f"its control: from random weights, {len(lesson.known):,} labels", highlight=False)
     begun, build = control.checkpoint.exists(), _builder(lesson, None)

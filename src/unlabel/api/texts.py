@@ -8,12 +8,13 @@ from typing import overload
 from rich.console import Console
 from torch import Tensor
 
-from unlabel.api.queries import as_image, query_pixels, vector_of, vectors_of
+from unlabel.api.queries import as_image, query_pixels, save_picture, vector_of, vectors_of
 from unlabel.data.folder import is_picture
 from unlabel.data.open import has_test_split, open_source
 from unlabel.data.source import Source
 from unlabel.engine.folder import RunFolder
 from unlabel.engine.job import Job
+from unlabel.engine.places import check_picture
 from unlabel.engine.towers import Towers, load_towers
 from unlabel.errors import Fault
 from unlabel.evaluation.features import Features
@@ -97,7 +98,8 @@ def retrieve(
     out    for a text: a picture (PNG or JPEG) to write, of what was found
 
     Returns paths or captions with their cosines, nearest first; or the recalls with those of guessing.
-    Raises Fault for a run that reads no texts, a query that cannot be read, data without captions where needed.
+    Raises Fault for a run that reads no texts, a query that cannot be read, data without captions where needed, and
+    a picture that cannot be written, which is asked before anything is embedded.
     """
     if k < 1:
         raise Fault(f"k is how many to find, at least 1, not {k}")
@@ -105,6 +107,8 @@ def retrieve(
     if out is not None and (query is None or pictured):
         raise Fault(f"{out} would show the images that a text finds: give a text to look for, or leave it out")
     towers = load_towers(run)
+    if out is not None:
+        check_picture(out)
     if query is None:
         source = _asked(run, data, captions=True)
         found = _vectors(towers, source, run, console)
@@ -121,8 +125,7 @@ def retrieve(
     nearest = [(int(found.index[i]), c) for i, c in _nearest(towers.texts([str(query)]), found.vectors, k)]
     if out is not None:
         shown = [(as_image(source.image(i)), 1 - cosine, source.path(i)) for i, cosine in nearest]
-        Path(out).parent.mkdir(parents=True, exist_ok=True)
-        neighbours_picture(text_card(str(query)), shown).save(out)
+        save_picture(neighbours_picture(text_card(str(query)), shown), out)
     return [(source.path(i), cosine) for i, cosine in nearest]
 
 
@@ -137,10 +140,7 @@ def _asked(run: str | Path, data: str | None, *, captions: bool) -> Source:
 
 
 def _vectors(towers: Towers, source: Source, run: str | Path, console: Console | None) -> Features:
-    found = vectors_of(towers.reads.image_vectors, source, towers.view, run, console)
-    if not len(found):
-        raise source.hopeless()
-    return found
+    return vectors_of(towers.reads.image_vectors, source, towers.view, run, console)
 
 
 def _nearest(vector: Tensor, vectors: Tensor, k: int) -> list[tuple[int, float]]:

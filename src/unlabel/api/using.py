@@ -8,7 +8,7 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from unlabel.api.pretraining import Result, finish, result_of
-from unlabel.api.queries import as_image, query_pixels, vector_of, vectors_of, view_of
+from unlabel.api.queries import as_image, query_pixels, save_picture, vector_of, vectors_of, view_of
 from unlabel.data.open import open_source
 from unlabel.data.source import Source, Unreadable
 from unlabel.engine.export import FORMATS, write_export
@@ -17,9 +17,10 @@ from unlabel.engine.folder import RunFolder
 from unlabel.engine.job import recipe
 from unlabel.engine.keep import load_backbone, load_method
 from unlabel.engine.labels import open_lesson
+from unlabel.engine.places import check_file, check_folder, check_picture
 from unlabel.engine.run import Run
 from unlabel.engine.sources import open_sources, same_channels
-from unlabel.errors import Fault, nearest
+from unlabel.errors import Fault, nearest, writing
 from unlabel.evaluation.neighbours import neighbours
 from unlabel.methods import Translates
 from unlabel.reporting import write_report
@@ -63,11 +64,15 @@ def report(run: str | Path) -> Path:
 def embed(run: str | Path, *, data: str, out: str | Path, console: Console | None = None) -> int:
     """Write path, label (-1 = unknown) and feature vector of every image of `data` to a parquet file.
 
-    Returns how many images were embedded; files that cannot be read are left out.
+    Returns how many images were embedded; files that cannot be read are left out. Fault where `out` cannot be written,
+    which is asked before anything is embedded.
     """
-    view, source = view_of(run), open_source(data)
+    view = view_of(run)
+    check_file(out)
+    source = open_source(data)
     features = vectors_of(load_backbone(run), source, view, run, console)
-    write_embeddings(Path(out), features, source)
+    with writing(out):
+        write_embeddings(Path(out), features, source)
     return len(features.index)
 
 
@@ -76,9 +81,11 @@ def neighbors(
 ) -> list[tuple[str, float]]:
     """Find the k images of `data` nearest to the picture `query` and draw them with their cosine distances.
 
-    Returns path and distance of each, nearest first; `out` is the picture (PNG or JPEG) to write.
+    Returns path and distance of each, nearest first; `out` is the picture (PNG or JPEG) to write. Fault where that
+    cannot be done, which is asked before anything is embedded.
     """
     view = view_of(run)
+    check_picture(out)
     picture = query_pixels(query, run, view)
     backbone, source = load_backbone(run), open_source(data)
     features = vectors_of(backbone, source, view, run, console)
@@ -86,8 +93,7 @@ def neighbors(
     found = [(int(features.index[int(i)]), float(d)) for i, d in zip(index[0], distance[0], strict=True)]
     shown = [(as_image(source.image(i)), d, source.path(i)) for i, d in found]
     sheet = neighbours_picture(as_image(picture), shown)
-    Path(out).parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(out)
+    save_picture(sheet, out)
     return [(source.path(i), d) for i, d in found]
 
 
@@ -105,14 +111,19 @@ def export(run: str | Path, *, to: str, out: str | Path | None = None) -> Path:
 def translate(run: str | Path, *, data: str, out: str | Path) -> int:
     """Translate every image of `data` into the second domain of an image-translation run; writes PNGs to `out`.
 
-    Returns how many were written. Images keep their size, rounded to what the generator can take.
+    Returns how many were written. Images keep their size, rounded to what the generator can take. Fault where none can
+    be read, or `out` is no folder that can be written to.
     """
     job, method = load_method(run)
     if not isinstance(method, Translates):
         raise Fault(f"{run} is a {job.run.method} run; only image translation (such as CUT) translates")
+    check_folder(out)
     source, view = open_source(data), recipe(job, method).views[0]
     same_channels(source, view.channels, f"the run {run}")
-    return sum(_translate_one(method.translate, view, source, i, Path(out)) for i in range(len(source)))
+    written = sum(_translate_one(method.translate, view, source, i, Path(out)) for i in range(len(source)))
+    if not written:
+        raise source.hopeless()
+    return written
 
 
 def _translate_one(translate: Callable[[Tensor], Tensor], view: View, source: Source, i: int, out: Path) -> bool:
@@ -125,7 +136,6 @@ def _translate_one(translate: Callable[[Tensor], Tensor], view: View, source: So
     with torch.inference_mode():
         x = (picture[:, :height, :width].float() / 255 - mean) / std
         y = translate(x[None])[0] * std + mean
-    path = out / f"{i:06d}-{Path(source.path(i)).stem}.png"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    as_image((y.clamp(0, 1) * 255).round().to(torch.uint8)).save(path)
+    translated = as_image((y.clamp(0, 1) * 255).round().to(torch.uint8))
+    save_picture(translated, out / f"{i:06d}-{Path(source.path(i)).stem}.png")
     return True

@@ -23,6 +23,7 @@ from unlabel.engine.callbacks import Signals
 from unlabel.engine.folder import RunFolder
 from unlabel.engine.job import Job
 from unlabel.engine.keep import load_backbone
+from unlabel.engine.places import check_folder
 from unlabel.errors import Fault
 from unlabel.reporting.atlas import MOST, atlas_charts, atlas_table, stored_atlas
 from unlabel.reporting.files import Embeddings
@@ -161,4 +162,5 @@ def _free(port: int) -> bool:
 def _empty(folder: Path) -> Path:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise Fault(f"{folder} exists and is not empty: choose another --export")
+    check_folder(folder)
     return folder

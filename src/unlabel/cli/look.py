@@ -72,11 +72,11 @@ def scan(
     import json
 
     from unlabel import api
-    from unlabel.api.scanning import check_page
     from unlabel.cli.scanned import say, show
+    from unlabel.engine.places import check_file
 
     if html is not None:
-        check_page(html)
+        check_file(html)
     found = api.scan(folder, run=run, distance=distance, budget=None if budget == "none" else budget, console=LOG)
     if as_json:
         click.echo(json.dumps(found.as_dict(), indent=1))

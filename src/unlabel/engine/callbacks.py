@@ -62,10 +62,16 @@ class Journal:
     """metrics.jsonl, appended to line by line; after a resume it goes on where the checkpoint was."""
 
     def __init__(self, path: Path, keep: int) -> None:
-        """keep: bytes of an existing file that belong to the past; what follows them is cut off."""
+        """keep: bytes of an existing file that belong to the past; what follows them is cut off.
+
+        A file that was damaged may be shorter, or cut within a line: the next line is one of its own all the same.
+        """
         path.touch()
         with open(path, "r+b") as file:
-            file.truncate(keep)
+            kept = file.read(keep)
+            file.truncate(len(kept))
+            if not kept.endswith(b"\n") and kept:
+                file.write(b"\n")
         self.file = open(path, "ab")  # noqa: SIM115 (closed by `close`)
 
     def write(self, **line: Any) -> None:

@@ -95,4 +95,17 @@ def load(path: Path) -> Checkpoint:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise Fault(f"{path} is no checkpoint that this version of unlabel can read")
     content.pop("format")
-    return Checkpoint(**content)
+    try:
+        return Checkpoint(**content)
+    except TypeError as problem:
+        raise Fault(f"{path} is no checkpoint that this version of unlabel can read ({problem})") from problem
+
+
+def restore(method: Method, stored: Checkpoint, path: Path) -> None:
+    """Give a method the state that was read from `path`; Fault where it is of another network."""
+    try:
+        method.load_state_dict(stored.method)
+    except RuntimeError as problem:
+        raise Fault(
+            f"{path} does not belong to the run that run.json beside it describes: restore the one that does"
+        ) from problem

@@ -43,7 +43,7 @@ def assess_classifier(
     device, view = torch.device(job.settings.device), evaluation_view(job, method)
     asked = {"run": _ready(method, device)}
     control = control_of(folder)
-    if control.run_json.exists() and control.read()["finished"]:
+    if control.run_json.exists() and control.finished:
         asked["scratch"] = _ready(load_method(control.path)[1], device)
     if isinstance(method, Distillation):
         asked["teacher"] = method.teacher

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from unlabel.engine.folder import RunFolder, write_atomically
 from unlabel.engine.keep import backbone_facts, load_backbone, spec_of
-from unlabel.errors import Fault
+from unlabel.engine.places import check_file, check_folder
+from unlabel.errors import Fault, writing
 
 TOLERANCE = 1e-5
 FORMATS = ("timm", "torchvision", "onnx")
@@ -21,11 +22,17 @@ FORMATS = ("timm", "torchvision", "onnx")
 def write_export(folder: RunFolder, to: str, out: Path) -> Path:
     """Write the run's backbone to `out` (a folder; for onnx a file) and check what was written.
 
-    Fault: the other library has no such network, a package is missing, or features differ by more than 1e-5.
+    Fault: `out` cannot be written, the other library has no such network, a package is missing, or features differ by
+    more than 1e-5.
     """
     facts = backbone_facts(folder)
     if "timm" not in facts and to != "onnx":
         raise Fault(f"{to} does not have {facts['name']}: export to onnx instead")
+    if to == "onnx":
+        out = out if out.suffix == ".onnx" else out / "backbone.onnx"
+        check_file(out)
+    else:
+        check_folder(out)
     backbone = load_backbone(folder.path)
     torch.manual_seed(0)
     images = torch.randn(4, len(facts["mean"]), facts["size"], facts["size"])
@@ -37,7 +44,8 @@ def write_export(folder: RunFolder, to: str, out: Path) -> Path:
     read: dict[str, Callable[[Path, Tensor], Tensor]] = {
         "timm": _run_snippet, "torchvision": _run_snippet, "onnx": _run_onnx,
     }  # fmt: skip
-    written = write[to](backbone, facts, out)
+    with writing(out):
+        written = write[to](backbone, facts, out)
     difference = float((read[to](written, images) - expected).abs().max())
     if difference > TOLERANCE * max(1.0, float(expected.abs().max())):
         raise Fault(f"{written} gives features that differ by {difference:.1e} from the backbone's: do not use it")
@@ -174,14 +182,13 @@ def _onnx(backbone: nn.Module, facts: dict[str, Any], out: Path) -> Path:
     for package in ("onnx", "onnxscript", "onnxruntime"):
         if importlib.util.find_spec(package) is None:
             raise Fault(f"export to onnx needs the package {package}: pip install 'unlabel[onnx]'")
-    path = out if out.suffix == ".onnx" else out / "backbone.onnx"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    out.parent.mkdir(parents=True, exist_ok=True)
     example = torch.randn(2, len(facts["mean"]), facts["size"], facts["size"])
     torch.onnx.export(
-        backbone, (example,), str(path), input_names=["images"], output_names=["features"],
+        backbone, (example,), str(out), input_names=["images"], output_names=["features"],
         dynamic_shapes=({0: torch.export.Dim("batch", min=1)},), dynamo=True, external_data=False, verbose=False,
     )  # fmt: skip
-    return path
+    return out
 
 
 def _run_onnx(written: Path, images: Tensor) -> Tensor:

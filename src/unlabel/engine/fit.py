@@ -160,7 +160,7 @@ def fit(
     loggers.settings(job)
     folder.update(collapse_values=method.collapse_values(job.plan.batch_size))
     if stored is not None:
-        method.load_state_dict(stored.method)
+        checkpoint.restore(method, stored, folder.checkpoint)
         monitor.neighbours = stored.neighbours
     done = method.updates
     if done >= (stored.stop["end"] if stored and stored.stop else job.updates):

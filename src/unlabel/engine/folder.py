@@ -4,6 +4,7 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -130,18 +131,18 @@ class RunFolder:
             f"{self.path} is not a run folder (it has no readable run.json); runs are made by `unlabel pretrain`",
         )
 
+    @property
+    def finished(self) -> bool:
+        """Whether run.json says that nothing is left to do; Fault if this is no run folder."""
+        return bool(self.read().get("finished"))
+
     def update(self, **values: Any) -> None:
         """Change some entries of run.json."""
         write_json(self.run_json, {**self.read(), **values})
 
     def readings(self) -> Iterator[dict[str, Any]]:
-        """The lines of metrics.jsonl; a last line cut off by a crash is left out."""
-        if not self.metrics.exists():
-            return
-        with open(self.metrics, encoding="utf-8") as lines:
-            for line in lines:
-                if line.endswith("\n"):
-                    yield json.loads(line)
+        """The lines of metrics.jsonl but for broken ones, which the report counts."""
+        return read_lines(self.metrics)
 
 
 def trained_updates(run: Mapping[str, Any]) -> Any:
@@ -150,12 +151,27 @@ def trained_updates(run: Mapping[str, Any]) -> Any:
     return stopped.get("updates") if isinstance(stopped, dict) else run.get("updates")
 
 
-def read_json(path: Path, otherwise: str) -> Any:
-    """The JSON value of a file, or a Fault with the sentence `otherwise`."""
+def read_json(path: Path, otherwise: str) -> dict[str, Any]:
+    """The JSON object of a file, or a Fault with the sentence `otherwise`."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as problem:
         raise Fault(otherwise) from problem
+    if not isinstance(found, dict):
+        raise Fault(otherwise)
+    return found
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The JSON objects of a file with one a line; broken lines, such as a last one cut off by a crash, are left out."""
+    if not path.exists():
+        return
+    with open(path, encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            with suppress(ValueError):
+                entry = json.loads(line) if line.endswith("\n") else None
+                if isinstance(entry, dict):
+                    yield entry
 
 
 def fresh(base: Path, name: str) -> Path:

@@ -109,7 +109,7 @@ class Job:
                 updates=stored["updates"],
                 origin=Origin.from_dict(origin) if origin else None,
             )
-        except (KeyError, TypeError) as problem:
+        except (AttributeError, KeyError, TypeError) as problem:
             raise Fault(f"run.json does not describe a run of this version of unlabel ({problem})") from problem
 
 

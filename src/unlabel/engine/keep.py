@@ -12,7 +12,7 @@ from safetensors.torch import save as save_tensors
 from torch import nn
 
 from unlabel.engine import checkpoint
-from unlabel.engine.folder import RunFolder, read_json, write_atomically, write_json
+from unlabel.engine.folder import RunFolder, read_json, read_lines, write_atomically, write_json
 from unlabel.engine.job import Job, build_method, recipe
 from unlabel.engine.kinds import kind_of
 from unlabel.engine.machine import keep_freed_memory
@@ -62,7 +62,21 @@ def backbone_facts(folder: RunFolder) -> dict[str, Any]:
             "use `unlabel translate`"
         )
     go_on = f"unlabel pretrain --resume {folder.path}"
-    return read_json(folder.backbone, f"{folder.path} has no backbone yet: finish the run with `{go_on}`")
+    return network_facts(folder.backbone, f"{folder.path} has no backbone yet: finish the run with `{go_on}`")
+
+
+def network_facts(path: Path, missing: str, *more: str) -> dict[str, Any]:
+    """How a network is built and shown images, as backbone.json and towers.json say.
+
+    Fault where there is no such file, with the sentence `missing`, or where it lacks what is needed, and `more`.
+    """
+    if not path.exists():
+        raise Fault(missing)
+    facts = read_json(path, f"{path} is damaged: restore it, or train again")
+    needed = ("name", "size", "mean", "std", *(("kwargs", "stem") if "timm" in facts else ()), *more)
+    if lacking := [name for name in needed if name not in facts]:
+        raise Fault(f"{path} is damaged, it lacks {', '.join(lacking)}: restore it, or train again")
+    return facts
 
 
 def load_backbone(run: str | Path) -> nn.Module:
@@ -88,14 +102,14 @@ def spec_of(facts: dict[str, Any]) -> backbones.Spec:
 
 
 def load_method(run: str | Path) -> tuple[Job, Method]:
-    """The whole method of a run folder as its last checkpoint has it, in evaluation mode."""
+    """The whole method of a run folder as its last checkpoint has it, in evaluation mode; Fault where there is none."""
     keep_freed_memory()
     folder = RunFolder(run)
     job = Job.from_dict(folder.read())
     stored = checkpoint.load(folder.checkpoint)
     with torch.random.fork_rng(devices=[]):
         method = build_method(job)
-    method.load_state_dict(stored.method)
+    checkpoint.restore(method, stored, folder.checkpoint)
     return job, method.eval()
 
 
@@ -106,12 +120,8 @@ def evaluation_view(job: Job, method: Method) -> View:
 
 
 def note_skipped(folder: RunFolder, skipped: list[Any]) -> int:
-    """Add unreadable files to skipped.jsonl (each once); returns how many the list now has."""
-    lines: dict[str, str] = {}
-    if folder.skipped.exists():
-        for line in folder.skipped.read_text(encoding="utf-8").splitlines():
-            entry = json.loads(line)
-            lines[entry["path"]] = entry["reason"]
+    """Add unreadable files to skipped.jsonl (each once); returns how many the list now has. Broken lines go."""
+    lines = {line["path"]: line["reason"] for line in read_lines(folder.skipped) if {"path", "reason"} <= line.keys()}
     lines |= {trouble.path: trouble.reason for trouble in skipped}
     text = "".join(json.dumps({"path": path, "reason": reason}) + "\n" for path, reason in lines.items())
     write_atomically(folder.skipped, text.encode())

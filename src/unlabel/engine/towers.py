@@ -14,9 +14,9 @@ from torch import Tensor
 from unlabel import methods
 from unlabel.data.source import Source
 from unlabel.data.tokens import Tokeniser
-from unlabel.engine.folder import RunFolder, read_json, write_atomically, write_json
+from unlabel.engine.folder import RunFolder, write_atomically, write_json
 from unlabel.engine.job import Job, recipe
-from unlabel.engine.keep import spec_of
+from unlabel.engine.keep import network_facts, spec_of
 from unlabel.engine.kinds import kind_of
 from unlabel.engine.sources import Sources
 from unlabel.errors import Fault
@@ -88,7 +88,8 @@ def load_towers(run: str | Path) -> Towers:
     if not kind_of(job.run.method).captions:
         raise Fault(f"{run} holds a {job.run.method} run, which knows no texts: train one that does, such as clip")
     go_on = f"unlabel pretrain --resume {folder.path}"
-    facts = read_json(folder.towers_facts, f"{folder.path} has no networks yet: finish the run with `{go_on}`")
+    missing = f"{folder.path} has no networks yet: finish the run with `{go_on}`"
+    facts = network_facts(folder.towers_facts, missing, "timm", "method", "hyper")
     method = _built(facts)
     try:
         tensors: dict[str, Any] = load_tensors(folder.towers.read_bytes())
