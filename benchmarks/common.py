@@ -33,6 +33,7 @@ class Row:
     low: float
     high: float
     ratio: float
+    rounds: int
 
 
 def compete(entries: dict[str, Callable[[], int]], *, baseline: str, rounds: int) -> list[Row]:
@@ -56,6 +57,7 @@ def rows(rates: dict[str, list[float]], baseline: str) -> list[Row]:
         Row(
             name, statistics.median(found), min(found), max(found),
             statistics.median(mine / theirs for mine, theirs in zip(found, rates[baseline], strict=True)),
+            len(found),
         )
         for name, found in rates.items()
     ]  # fmt: skip
@@ -88,7 +90,7 @@ def keep(name: str, title: str, table: str, *, note: str, **numbers: Any) -> Non
 
 def table(rows: list[Row], unit: str) -> str:
     """A contest as Markdown."""
-    lines = [f"| | {unit} | lowest to highest | ratio |", "|---|---|---|---|"]
+    lines = [f"| {rows[0].rounds} rounds | {unit} | lowest to highest | ratio |", "|---|---|---|---|"]
     for row in rows:
         rate, low, high = (_number(value) for value in (row.rate, row.low, row.high))
         lines.append(f"| {row.name} | {rate} | {low} to {high} | {row.ratio:.2f} |")

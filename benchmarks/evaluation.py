@@ -97,7 +97,7 @@ def main() -> None:
         "unlabel, one penalty": lambda: probe(1e-2),
         "unlabel, penalty chosen of four": lambda: probe((1.0, 1e-1, 1e-2, 1e-3)),
     }
-    rows = compete(entries, baseline="scikit-learn, one penalty", rounds=max(1, arguments.rounds // 2))
+    rows = compete(entries, baseline="scikit-learn, one penalty", rounds=arguments.rounds)
     record("linear", f"Linear probe to convergence, {size}", rows, unit="images/s",
            note="; ".join(f"{row.name}: {arguments.memory / row.rate:.1f} s" for row in rows) + ".")  # fmt: skip
 

@@ -4,10 +4,12 @@
 
 SimCLR on images of 32 px with the same backbone. lightly's example as it is written (its transform, its data set, a
 DataLoader with worker processes, float32), and with our precision, memory format and allocator. Each is a process of
-its own; they take turns. Without --data, 5,000 PNG files are made of parts of two photographs.
+its own; they take turns. The numbers of docs/speed.md come from CIFAR-10 (--data cifar10/train);
+without --data, 5,000 PNG files are made of parts of two photographs.
 """
 
 import argparse
+import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -36,12 +38,10 @@ def one(who: str, data: str) -> None:
     equal = who not in LIGHTLY or LIGHTLY[who][1]
     import torch
 
-    from unlabel.engine import fit
-
     if who == OURS:
         trained("simclr", options(data))
     if not equal:
-        fit.keep_freed_memory = lambda: None
+        os.environ["MALLOC_TRIM_THRESHOLD_"] = "default"  # then ours leaves the allocator alone
     job, method, batch = prepared("simclr", options(data))
     if who == NOTHING:
         optimiser = method.configure_optimizers()[0]
@@ -105,7 +105,8 @@ def main() -> None:
         commands = {who: [__file__, "--one", who, "--data", data] for who in names}
         found = rates(commands, rounds=arguments.rounds, seconds=arguments.seconds)
         found = {who: [BATCH * rate for rate in several] for who, several in found.items()}
-    note = f"SimCLR, batch {BATCH}, tiny_resnet, images of 32 px from files. Ratios to the first row."
+    images = f"the files of {Path(data).name}" if arguments.data else "files of parts of two photographs"
+    note = f"SimCLR, batch {BATCH}, tiny_resnet, images of 32 px, {images}. Ratios to the first row."
     record("end-to-end", "Training end to end", rows(found, names[0]), unit="images/s", note=note)
 
 

@@ -1,6 +1,6 @@
 """Time and memory of NT-Xent, forward and backward, of N embeddings of 128 numbers: unlabel beside lightly and others.
 
-    python benchmarks/objective.py [--rounds 3] [--sizes 1024 4096 16384]
+    python benchmarks/objective.py [--rounds 3] [--sizes 512 1024 ...]
 
 Every measurement is a process of its own, so that its memory can be told from that of others.
 """
@@ -84,7 +84,7 @@ def measured(name: str, n: int) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[512, 1024, 4096, 16_384])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[512, 1024, 4096, 16_384, 65_536])
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:

@@ -3,7 +3,7 @@
     python benchmarks/packs.py [--rounds 5] [--pictures 512]
 
 Peers that are installed take part; litdata and mosaicml-streaming want other numpy versions, so give them an
-environment of their own:  pip install unlabel litdata mosaicml-streaming webdataset
+environment of their own:  pip install ".[bench-packs]"
 WebDataset is a tar file and can only be read in its own order; so it is here.
 """
 

@@ -10,6 +10,7 @@ take turns.
 """
 
 import argparse
+import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -81,20 +82,22 @@ def one(name: str, who: str, folder: str) -> None:
     """Take step after step as one of the contestants."""
     import torch
 
-    from unlabel.engine import fit
-
     if who == OURS:
         trained(name, asked(name, folder))
     if who == LIGHTLY:
-        fit.keep_freed_memory = lambda: None
+        os.environ["MALLOC_TRIM_THRESHOLD_"] = "default"  # then ours leaves the allocator alone
     job, method, batch = prepared(name, asked(name, folder))
     autocast = job.settings.precision == "bf16" and who != LIGHTLY
     if who == BARE:
         work = bare(name, method, batch)
     else:
         from lightly_steps import STEPS
+        from timm.layers import Attention, use_fused_attn
 
         if who == LIGHTLY:
+            for part in method.modules():
+                if isinstance(part, Attention):
+                    part.__dict__["fused_attn"] = use_fused_attn()  # what timm does by itself
             method = method.to(memory_format=torch.contiguous_format)
             batch.views = [view.contiguous() for view in batch.views]
         step = STEPS[name](method, job.hyper)

@@ -90,11 +90,12 @@ def kornia_views(size: int) -> torch.nn.Module:
     )
 
 
-def ours(source: Source, size: int, batch: int, batches: int, threads: int) -> Entry:
-    """The loader as training uses it: order, records, decoding, views."""
+def ours(source: Source, size: int, batch: int, batches: int, threads: int, last: bool = False) -> Entry:
+    """The loader as training uses it: order, records, decoding, views; last: channels last, as CNNs train."""
     loader = ViewLoader(
-        [source], Recipe(views=(strengths(size),) * 2), batch, seed=0, stop=batches, threads=threads, ahead=2 * threads
-    )
+        [source], Recipe(views=(strengths(size),) * 2), batch, seed=0, stop=batches, threads=threads, ahead=2 * threads,
+        channels_last=last,
+    )  # fmt: skip
     return lambda: sum(len(batch.index) for batch in loader)
 
 
@@ -141,6 +142,7 @@ def from_memory(rounds: int) -> None:
         twice = lambda part: len(batched(part.float() / 255)) and len(batched(part.float() / 255))  # noqa: E731
         entries["kornia"] = lambda: sum(map(twice, stacked[:1024].split(256)))
     entries["unlabel"] = ours(source, 32, 256, 32, threads=0)
+    entries["unlabel, channels last"] = ours(source, 32, 256, 32, threads=0, last=True)
     baseline = next(iter(entries))
     torch.set_num_threads(1)
     note = "Two views of each image, in the memory of one process; ratios to the first row."
@@ -188,6 +190,7 @@ def from_files(folder: Path, rounds: int) -> None:
 
         entries["albumentations"] = by_albumentations
     entries["unlabel, files"] = ours(Folder(folder), 224, 32, count // 32, threads=0)
+    entries["unlabel, files, channels last"] = ours(Folder(folder), 224, 32, count // 32, threads=0, last=True)
     with tempfile.TemporaryDirectory() as place:
         for quality in (90, None):
             name = "raw" if quality is None else f"q{quality}"

@@ -1,5 +1,9 @@
 """Memory comes back when nobody looks at it, and never before."""
 
+import gc
+import sys
+import threading
+
 import numpy as np
 import pytest
 import torch
@@ -64,3 +68,46 @@ def test_other_lengths_have_other_memory():
     place = take(buffers).data_ptr()
     assert take(buffers, (4, 3, 4, 5)).data_ptr() != place
     assert take(buffers).data_ptr() == place
+
+
+@pytest.mark.parametrize("count", range(6))
+def test_the_interpreter_may_count_references_as_it_likes(count, monkeypatch):
+    monkeypatch.setattr(sys, "getrefcount", lambda _: count)
+    buffers = Buffers(4)
+    held = [take(buffers).fill_(k) for k in range(3)]
+    assert len({tensor.data_ptr() for tensor in held}) == 3
+    assert [tensor.unique().tolist() for tensor in held] == [[0.0], [1.0], [2.0]]
+    pieces = [piece for piece, _ in buffers._pieces]  # further references to the memory itself, which are no tensors
+    place = held.pop(1).data_ptr()
+    assert take(buffers).data_ptr() == place and len(pieces) == 3
+
+
+def test_memory_in_a_cycle_comes_back_with_it():
+    buffers = Buffers(2)
+    tensor = take(buffers)
+    place = tensor.data_ptr()
+    cycle = [tensor]
+    cycle.append(cycle)
+    del tensor, cycle
+    gc.collect()
+    assert take(buffers).data_ptr() == place
+
+
+def test_threads_never_share_memory():
+    buffers, wrong = Buffers(3), []
+
+    def fill(value: int) -> None:
+        for _ in range(300):
+            tensor = take(buffers).fill_(value)
+            row = tensor[1]
+            del tensor
+            take(buffers).fill_(-1.0)
+            if not (row == value).all():
+                wrong.append(value)
+
+    threads = [threading.Thread(target=fill, args=[value]) for value in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong

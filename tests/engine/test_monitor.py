@@ -60,6 +60,27 @@ def test_alignment_is_zero_only_where_views_agree() -> None:
     assert Monitor(sources(list(range(40, 60))), evaluation(32), "cpu").read(method)["alignment"] > 1e-3
 
 
+def partly(labels: np.ndarray) -> Arrays:
+    rng = np.random.default_rng(0)
+    return Arrays(rng.integers(0, 256, (len(labels), 32, 32, 3), dtype=np.uint8), labels)
+
+
+def test_live_knn_asks_about_images_that_have_a_label() -> None:
+    labels = np.full(700, -1)
+    labels[[1, 2, 5]] = [0, 1, 1]  # none of which is among 500 spread over all
+    images = partly(labels)
+    monitor = Monitor(Sources([], images, images, ""), evaluation(32), "cpu")
+    assert monitor.asked.tolist() == monitor.memory.tolist() == [1, 2, 5] and len(monitor.queries) == 500
+    monitor.queries = monitor.queries[10:20]
+    reading = monitor.read(toy_method("simclr"))
+    assert 0 <= reading["knn"] <= 100 and reading["images"] == 10
+
+
+def test_labels_of_one_class_make_no_live_knn() -> None:
+    images = partly(np.where(np.arange(30) == 4, 0, -1))
+    assert "knn" not in Monitor(Sources([], images, images, ""), evaluation(32), "cpu").read(toy_method("simclr"))
+
+
 class Broken(Subset):
     """Only its first picture can be read."""
 

@@ -35,3 +35,12 @@ def test_k_is_clamped_chunks_change_nothing_and_nothing_is_asked(monkeypatch):
     for a, b in zip(whole, neighbours(x, x, 50), strict=True):
         torch.testing.assert_close(a, b)
     assert neighbours(x[:0], x, 3)[0].shape == (0, 3)
+
+
+def test_the_first_are_those_of_a_stable_sort_of_the_whole_row():
+    draw = torch.Generator().manual_seed(0)
+    for kinds in (2, 40, 10**6):  # ties everywhere, at the last place of some rows, nowhere
+        cosine = torch.randint(0, kinds, (50, 300), generator=draw).float()
+        for k in (1, 7, 299, 300):
+            wanted = cosine.sort(dim=1, descending=True, stable=True).indices[:, :k]
+            assert torch.equal(module._first(cosine, k), wanted)

@@ -46,7 +46,7 @@ CASES = {  # anchors are the candidates?, k, excluded, same
 }
 
 
-@pytest.mark.parametrize("kept", [0, 2**24])
+@pytest.mark.parametrize("kept", [0, 40, 2**25])  # entries; tiles have 16 and less
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.usefixtures("tiles_of_four")
 def test_values_and_gradients_are_those_of_the_whole_matrix(
@@ -68,7 +68,7 @@ def test_values_and_gradients_are_those_of_the_whole_matrix(
 
 
 @pytest.mark.parametrize("k", [5.0, 400.0])
-@pytest.mark.parametrize("kept", [0, 2**24])
+@pytest.mark.parametrize("kept", [0, 40, 2**25])  # entries; tiles have 16 and less
 @pytest.mark.usefixtures("tiles_of_four")
 def test_a_row_without_candidates_moves_nothing(kept: int, k: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blockwise, "KEPT", kept)
@@ -183,3 +183,17 @@ def test_candidates_that_take_no_gradient_get_none() -> None:
     expected, _ = torch.autograd.grad(row_log_sum_exp(a, c, k).sum(), (a, c))
     still = row_log_sum_exp(a, c.detach(), k)
     assert torch.equal(torch.autograd.grad(still.sum(), a)[0], expected)
+
+
+@pytest.mark.usefixtures("tiles_of_four")
+def test_so_many_tiles_are_made_once_and_none_of_a_large_matrix(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six tiles on and above the diagonal of 10 x 10: three, of 16, 16 and 8 entries, fit into 40."""
+    a, names, made = unit(10, 3), torch.arange(10), []
+    out = blockwise._Left.out
+    monkeypatch.setattr(blockwise._Left, "out", lambda self, *given: made.append(1) or out(self, *given))
+    for kept, rows, count in ((0, 99, 12), (40, 99, 9), (2**25, 99, 6), (2**25, 19, 12)):
+        monkeypatch.setattr(blockwise, "KEPT", kept)
+        monkeypatch.setattr(blockwise, "ROWS", rows)
+        made.clear()
+        row_log_sum_exp(a, a, scalar(5.0), same=(names, names)).sum().backward()
+        assert len(made) == count

@@ -114,6 +114,9 @@ CASES: dict[str, tuple[str, dict[str, object], str, Callable[[Method], None]]] =
     "byol_two_losses": ("byol_two_losses", {}, EQUAL, heads("predictor", "second_predictor", "teacher.projector",
                                                             "teacher.second_projector")),
     "simsiam": ("simsiam", {}, EQUAL, heads("projector", "predictor")),
+    "pixpro": ("pixpro", {"instance_weight": 0.0}, EQUAL, heads("propagation", "teacher.projector")),
+    "pixpro, instances": ("pixpro", {"instance_weight": 0.5}, EQUAL, heads(
+        "propagation", "teacher.projector", "instance_predictor", "teacher.instance_projector")),
     "barlow_twins": ("barlow_twins", {}, EQUAL, heads("projector")),
     "barlow_twins, weighted": ("barlow_twins", {"invariance_weight": 0.5}, EQUAL, heads("projector")),
     "directclr": ("directclr", {}, EQUAL, heads("backbone")),

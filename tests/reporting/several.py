@@ -7,6 +7,9 @@ import numpy as np
 
 from tests.reporting.synthetic import CLASSES, evaluation, metrics, run_json, write_json, write_metrics
 
+TAUGHT = ("byol", "moco_v2", "dino")
+"""Methods with a teacher, whose protocol says whose weights were measured."""
+
 
 def small_run(
     folder: Path,
@@ -41,7 +44,8 @@ def small_run(
     write_metrics(folder, lines if finished else lines[: len(lines) // 2])
     if evaluated:
         measured = evaluation(rng, CLASSES, 300)
-        measured["protocol"] |= {"memory": min(images, 10_000), **(protocol or {})}
+        taught = {"weights": "the student's"} if method in TAUGHT else {}
+        measured["protocol"] |= {"memory": min(images, 10_000), **taught, **(protocol or {})}
         measured["knn"]["run"] = knn
         measured["linear"]["run"] = {"top1": knn + 5, "top5": 95.0}
         measured |= {"effective_rank": 20 + knn / 2, "lidar": 100 - knn, "spectral_decay": 1.0}

@@ -154,7 +154,7 @@ def evaluation(rng: np.random.Generator, classes: list[str], queries: int) -> di
     return {
         "protocol": {"version": 1, "data": "cifar10", "split": "its own test split", "memory": 12_800,
                      "queries": queries, "k": 20, "temperature": 0.07, "view": "largest central square at 32 px",
-                     "layer": "what the method's `embed` returns", "weights": "those that `embed` uses",
+                     "layer": "what the method's `embed` returns", "weights": "the network's, which has no teacher",
                      "linear": {"classifier": "logistic regression", "l2": [1.0, 0.1]}, "seed": 0},
         "classes": classes,
         "knn": {"run": 69.4, "random": 38.7, "pixels": 35.2},

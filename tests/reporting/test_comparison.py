@@ -151,6 +151,13 @@ def test_a_run_with_segmentation_stands_in_both_tables(tmp_path: Path) -> None:
     assert "miou" not in sections[0].columns and "knn" not in sections[1].columns
 
 
+def test_methods_with_and_without_a_teacher_stand_in_one_table(tmp_path: Path) -> None:
+    small_run(tmp_path / "a"), small_run(tmp_path / "b", method="byol")
+    found = comparison(read_runs([tmp_path]))
+    assert [[line.row.name for line in section.lines] for section in found.sections] == [["simclr", "byol"]]
+    assert any("the network's, which has no teacher: simclr; the student's: byol" in note for note in found.notes)
+
+
 def test_a_seed_measured_otherwise_is_kept_apart(tmp_path: Path) -> None:
     small_run(tmp_path / "a"), small_run(tmp_path / "b", seed=1, protocol={"k": 5})
     found = comparison(read_runs([tmp_path]))

@@ -22,7 +22,7 @@ def pack(
 
     data      a folder, or any other data by its name (its training split)
     out       FILE.pack; where it was begun with the same options it is gone on with
-    quality   of the JPEGs in it, 1 to 100; None: pixels as they are, read fastest and ten times as large
+    quality   of the JPEGs in it, 1 to 100; None: pixels as they are, read fastest and much larger
     progress  is told how many of how many pictures are done
 
     Returns what was packed and left out. Raises Fault for wrong options, or where `out` is something else already.

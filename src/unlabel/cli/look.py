@@ -99,7 +99,7 @@ def scan(
 )
 @click.option("--verify", metavar="FILE", help="Check every picture of a pack instead of writing one.")
 def pack(data: str | None, out: str | None, size: int, quality: str, verify: str | None) -> None:
-    """Put all pictures of a folder into one file, shrunk, from which training reads many times faster."""
+    """Put all pictures of a folder into one file, shrunk, from which training reads faster than from files."""
     from unlabel import api
 
     if (verify is None) == (data is None) or (data is not None and out is None):

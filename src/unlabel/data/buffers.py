@@ -4,14 +4,12 @@ Fresh memory is handed out page by page when it is first written, which costs as
 """
 
 import math
-import sys
 import threading
+import weakref
 
 import numpy as np
 import torch
 from torch import Tensor
-
-_UNUSED = 3  # references to a piece of memory that no tensor has: the list's, the loop's and the question's own
 
 
 class Buffers:
@@ -24,7 +22,9 @@ class Buffers:
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self._pieces: list[np.ndarray] = []
+        # Each piece with the array through which it was last handed out. That array is referred to by the storage of
+        # its tensors and by nothing else: it is gone when they are. Counts of references are up to the interpreter.
+        self._pieces: list[tuple[np.ndarray, weakref.ref[np.ndarray]]] = []
         self._lock = threading.Lock()
 
     def take(self, shape: tuple[int, int, int, int], memory_format: torch.memory_format, dtype: torch.dtype) -> Tensor:
@@ -36,12 +36,17 @@ class Buffers:
         return flat.view(shape)
 
     def _piece(self, length: int) -> np.ndarray:
-        """Bytes that nobody looks at; a tensor made of them counts as a reference to them."""
+        """Bytes that nobody looks at, and that count as looked at as long as the array that is returned lives."""
         with self._lock:
-            for piece in self._pieces:
-                if len(piece) == length and sys.getrefcount(piece) == _UNUSED:
-                    return piece
+            for place, (piece, handed) in enumerate(self._pieces):
+                if len(piece) == length and handed() is None:
+                    return self._hand_out(piece, place)
             fresh = np.empty(length, np.uint8)
-            if len(self._pieces) < self.most:
-                self._pieces.append(fresh)
-            return fresh
+            if len(self._pieces) == self.most:
+                return fresh
+            return self._hand_out(fresh, len(self._pieces))
+
+    def _hand_out(self, piece: np.ndarray, place: int) -> np.ndarray:
+        handed = piece.view()
+        self._pieces[place : place + 1] = [(piece, weakref.ref(handed))]
+        return handed

@@ -2,6 +2,8 @@
 
 A JPEG can be decoded at half its size and less in a fraction of the time, for its coefficients are already
 frequencies. What is not plain (turned by EXIF, CMYK, damaged in any way) is left to Pillow and the rules of `decode`.
+
+A crop is not decoded alone: simplejpeg scales what it decodes and has no way to ask for a region.
 """
 
 import io

@@ -25,7 +25,8 @@ def sits_at(losses: Sequence[float], values: Mapping[str, float], *, tolerance: 
 
     It sits where the typical (median) distance of the last tenth of its readings, ten at least, is within the
     tolerance: of a few stray readings nothing follows. A loss may sit there for another reason. At its start a
-    contrastive loss often does, and a task that is solved reaches the 0 of BYOL too: see what the embeddings say.
+    contrastive loss often does, and a task that is solved reaches the 0 of BYOL too: see what the embeddings say. The
+    rule and its tolerance are ours.
     """
     last = losses[-max(LEAST, len(losses) // 10) :]
     if len(last) < LEAST or not all(map(math.isfinite, last)):

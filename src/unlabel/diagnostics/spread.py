@@ -30,7 +30,7 @@ def mean_cosine(x: Float[Tensor, "n d"]) -> float:
     x  [n, D] embeddings of n >= 2 different images; normalised here
 
     Returns a number in [-1/(n - 1), 1]: 1 when all embeddings point one way, about 0 when they are spread evenly.
-    Raises ValueError for a single row. No loop over pairs: n D multiplications.
+    Raises ValueError for a single row. No loop over pairs: n D multiplications. As a reading it is ours.
     """
     if len(x) < 2:
         raise ValueError(f"the mean cosine of pairs needs two embeddings, not {len(x)}")

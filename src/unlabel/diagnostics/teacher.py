@@ -11,7 +11,8 @@ def parameter_distance(teacher: nn.Module, student: nn.Module) -> float:
     """|theta_t - theta_s| / |theta_s| over all parameters together; buffers do not count.
 
     Returns a number >= 0: 0 for a copy, 1 for a teacher of zeros. It grows with the learning rate and with the number
-    of updates that the teacher averages over.
+    of updates that the teacher averages over. The measure is ours; averages of weights as teachers are those of
+    Tarvainen and Valpola, NeurIPS 2017, arXiv 1703.01780.
     Raises ValueError unless both have parameters of the same names and shapes.
     """
     old, new = dict(teacher.named_parameters()), dict(student.named_parameters())
@@ -29,7 +30,8 @@ def embedding_divergence(x: Float[Tensor, "n d"], y: Float[Tensor, "n d"]) -> fl
 
     x, y  [n, D] embeddings of the same images, row by row
 
-    Returns a number in [0, 2]: 0 for the same directions, about 1 for unrelated ones.
+    Returns a number in [0, 2]: 0 for the same directions, about 1 for unrelated ones. As a reading it is ours; the
+    formula is half of BYOL's loss, Grill et al., NeurIPS 2020, arXiv 2006.07733, eq. 2, of representations.
     """
     x, y = (F.normalize(z.detach().to("cpu", torch.float64), dim=1) for z in (x, y))
     return float(1 - (x * y).sum(dim=1).mean())

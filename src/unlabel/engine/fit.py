@@ -22,7 +22,7 @@ from unlabel.engine.folder import RunFolder
 from unlabel.engine.job import Job, build_method, recipe
 from unlabel.engine.localise import Localise, localise, whole_view
 from unlabel.engine.loggers import Loggers
-from unlabel.engine.machine import keep_freed_memory, peak_memory_mb
+from unlabel.engine.machine import peak_memory_mb
 from unlabel.engine.monitor import Monitor
 from unlabel.engine.policies import refreshes
 from unlabel.engine.progress import ProgressDisplay
@@ -75,7 +75,6 @@ def trainer(job: Job, method: Method, callbacks: list[pl.Callback]) -> pl.Traine
 
 def prepare(job: Job, build: Callable[[Job], Method] = build_method) -> Method:
     """The method of a job with its seeded first weights, in the memory format of the run."""
-    keep_freed_memory()
     torch.manual_seed(job.run.seed)
     method = build(job)
     if job.settings.channels_last:

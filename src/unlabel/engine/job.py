@@ -179,11 +179,12 @@ def decide(
 
 def _with_attention(choice: Settings, spec: backbones.Spec | None) -> Settings:
     """The settings with the form of attention that is faster here; accelerators have fused kernels for every length."""
-    shape = backbones.attention_shape(spec) if spec is not None and choice.device == "cpu" else None
-    if shape is None or not explicit_is_faster(*shape, bf16=choice.precision == "bf16"):
+    shape = backbones.attention_shape(spec) if spec is not None else None
+    if shape is None:
         return choice
-    reasons = (*choice.reasons, "attention written out: faster here than the fused kernel")
-    return replace(choice, explicit_attention=True, reasons=reasons)
+    explicit = choice.device == "cpu" and explicit_is_faster(*shape, bf16=choice.precision == "bf16")
+    words = "attention written out: faster here than the fused kernel" if explicit else "attention: the fused kernel"
+    return replace(choice, explicit_attention=explicit, reasons=(*choice.reasons, words))
 
 
 def _size(run: Run, sources: Sources, origin: Origin | None) -> int:

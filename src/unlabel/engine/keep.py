@@ -15,6 +15,7 @@ from unlabel.engine import checkpoint
 from unlabel.engine.folder import RunFolder, read_json, write_atomically, write_json
 from unlabel.engine.job import Job, build_method, recipe
 from unlabel.engine.kinds import kind_of
+from unlabel.engine.machine import keep_freed_memory
 from unlabel.errors import Fault
 from unlabel.methods import Method, Translates
 from unlabel.nn import backbones
@@ -69,6 +70,7 @@ def load_backbone(run: str | Path) -> nn.Module:
 
     Reading the files runs no code. Faults: not a run folder, not finished, damaged weights.
     """
+    keep_freed_memory()
     folder = RunFolder(run)
     facts = backbone_facts(folder)
     model = backbones.build(spec_of(facts)) if "timm" in facts else build_method(Job.from_dict(folder.read())).kept
@@ -87,6 +89,7 @@ def spec_of(facts: dict[str, Any]) -> backbones.Spec:
 
 def load_method(run: str | Path) -> tuple[Job, Method]:
     """The whole method of a run folder as its last checkpoint has it, in evaluation mode."""
+    keep_freed_memory()
     folder = RunFolder(run)
     job = Job.from_dict(folder.read())
     stored = checkpoint.load(folder.checkpoint)

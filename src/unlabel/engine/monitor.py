@@ -23,6 +23,7 @@ from unlabel.engine.sources import Sources
 from unlabel.evaluation.controls import SETTLED_ON, batch_norms, settle
 from unlabel.evaluation.features import Features, extract, two_views
 from unlabel.evaluation.knn import knn_accuracy
+from unlabel.evaluation.labelled import Known
 from unlabel.evaluation.projection import projected
 from unlabel.methods import Assigns, Method
 from unlabel.views import View
@@ -44,9 +45,17 @@ def evaluating(module: nn.Module) -> Iterator[None]:
             part.training = mode
 
 
-def _some(source: Source, count: int) -> np.ndarray:
-    """Indices of `count` images spread over the source (class folders come in order)."""
-    return np.unique(np.linspace(0, len(source) - 1, min(count, len(source))).astype(np.int64))
+def _some(count: int, of: np.ndarray) -> np.ndarray:
+    """`count` of these indices, spread evenly (class folders come in order)."""
+    return of[np.unique(np.linspace(0, len(of) - 1, min(count, len(of))).astype(np.int64))] if len(of) else of
+
+
+def _all(source: Source) -> np.ndarray:
+    return np.arange(len(source))
+
+
+def _labelled(source: Source) -> np.ndarray:
+    return np.flatnonzero(source.labels >= 0)
 
 
 class Monitor:
@@ -62,8 +71,10 @@ class Monitor:
         self.sources = sources
         self.view = view
         self.device = torch.device(device)
-        self.memory = _some(sources.memory, MEMORY)
-        self.queries = _some(sources.queries, QUERIES)
+        self.queries = _some(QUERIES, _all(sources.queries))
+        self.memory = _some(MEMORY, (_labelled if sources.labelled else _all)(sources.memory))
+        # Spread over all images, the queries might have few labels or none.
+        self.asked = _some(QUERIES, _labelled(sources.queries))
         self.neighbours: tuple[int, Tensor] | None = None
         self.spectra: dict[str, dict[str, list[int] | list[float]]] = {}
 
@@ -74,7 +85,7 @@ class Monitor:
         """One reading: what `diagnostics.measure` says of the queries, and what it says of their embeddings in the
         loss, as "projection_std" and so on, where they are not the representations. Where there is what it takes, also
 
-        "knn"                 in %; labels
+        "knn"                 in %; labels of two classes, and of queries
         "neighbour_stability" since the last reading, if that was taken at an earlier update
         "codes_used" ...      all of `diagnostics.measure_codes`; prototypes
         "teacher_distance", "teacher_divergence"   of backbones: `parameter_distance`, and `embedding_divergence` of
@@ -91,7 +102,7 @@ class Monitor:
             pairs = two_views(
                 method.embed, self.sources.queries, self.view, indices=queries.index[:PAIRS].numpy(), device=self.device
             )
-            memory = self._extract(method, self.sources.memory, self.memory) if self.sources.labelled else None
+            known = self._known(method, queries) if self.sources.labelled else None
             compared = projected(method.project, queries.vectors, self.device)
             joined = None if compared is None else projected(method.project, torch.cat(pairs), self.device)
             assigned = assignments(method, queries.vectors, self.device)
@@ -105,10 +116,17 @@ class Monitor:
         if assigned is not None:
             reading |= measure_codes(assigned)
         reading |= apart | self._kept(method, queries)
-        if memory is not None:
-            known, asked = memory.labels >= 0, queries.labels >= 0
-            reading["knn"] = knn_accuracy(memory.vectors[known], memory.labels[known], z[asked], queries.labels[asked])
+        if known is not None and known.enough:
+            reading["knn"] = knn_accuracy(known.memory, known.labels, known.queries, known.truth)
         return reading
+
+    def _known(self, method: Method, queries: Features) -> Known:
+        """Features of images with labels: the queries where all have one, else others of which all have."""
+        asked = queries
+        if not np.array_equal(self.asked, self.queries):
+            asked = self._extract(method, self.sources.queries, self.asked)
+        memory = self._extract(method, self.sources.memory, self.memory)
+        return Known.of("run", memory, asked, "cpu")
 
     @contextmanager
     def _settled(self, method: Method) -> Iterator[None]:

@@ -9,6 +9,7 @@ from unlabel.data.saliency import WithMasks
 from unlabel.data.source import Cached, Source, Subset, Unreadable
 from unlabel.data.tokens import Tokeniser
 from unlabel.engine.kinds import kind_of
+from unlabel.engine.machine import keep_freed_memory
 from unlabel.engine.run import Run
 from unlabel.errors import Fault
 
@@ -69,6 +70,7 @@ def _labelled(source: Source) -> bool:
 
 def open_sources(run: Run) -> Sources:
     """Open the data of a run and divide it; Fault for data that is not there or does not fit together."""
+    keep_freed_memory()
     sources = _opened(run)
     for other in (*sources.training[1:], sources.memory, sources.queries):
         same_channels(other, sources.training[0].channels, run.data)

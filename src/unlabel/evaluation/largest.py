@@ -11,7 +11,7 @@ def largest(values: Float[Tensor, "b n"], k: int) -> tuple[Float[Tensor, "b k"],
     """The k largest of each row and their positions, largest first; `values.topk(k)` up to the order of equal ones.
 
     A run of 64 neighbours that holds one of the k largest has one of the k largest maxima: the maxima of all runs, one
-    vectorised pass, say in which k runs to look. For k = 20 of 50,000 it takes a third of the time of `topk`.
+    vectorised pass, say in which k runs to look.
     """
     n = values.shape[1]
     whole = n // _RUN * _RUN

@@ -35,4 +35,11 @@ def neighbours(
 
 def _first(cosine: Tensor, k: int) -> Tensor:
     """Positions [b, k] of the largest values; among equals the first, whatever the machine."""
-    return cosine.sort(dim=1, descending=True, stable=True).indices[:, :k]
+    if k == cosine.shape[1]:
+        return cosine.sort(dim=1, descending=True, stable=True).indices
+    values, place = cosine.topk(k + 1, dim=1)
+    tied = values[:, k - 1] == values[:, k]  # so that which of the equal ones are among the k is open
+    first = place[:, :k].sort(dim=1).values
+    first = first.gather(1, cosine.gather(1, first).sort(dim=1, descending=True, stable=True).indices)
+    first[tied] = cosine[tied].sort(dim=1, descending=True, stable=True).indices[:, :k]
+    return first

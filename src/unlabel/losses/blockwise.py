@@ -27,8 +27,11 @@ TILE = 1024
 WHOLE = 2**24
 """On accelerators so many similarities are held whole: asking whether they are bounded would make the host wait."""
 
-KEPT = 2**24
-"""If all tiles together have at most so many entries (64 MiB in float32), backward need not make them again."""
+KEPT = 2**25
+"""So many entries of tiles (128 MiB in float32) are kept, which backward then need not make again."""
+
+ROWS = 2**15
+"""With more rows, anchors and candidates together, no tiles are kept: there memory counts, and few would be."""
 
 _BOUND = {torch.float32: 30.0, torch.float64: 300.0}  # of |s|, so that e^{s} and sums of many have room to both sides
 
@@ -123,14 +126,16 @@ class _RowLogSumExp(torch.autograd.Function):
         bounded = bool(k.abs() * a.norm(dim=1).max() * c.norm(dim=1).max() <= _BOUND[a.dtype])
         symmetric = a is c and bounded and left.mirrored
         grid = _Grid(a, c, k, bounded, symmetric, left)
-        kept: list[Tensor] | None = [] if bounded and grid.entries <= KEPT and any(ctx.needs_input_grad) else None
+        room = KEPT if bounded and len(a) + len(c) <= ROWS and any(ctx.needs_input_grad) else 0
+        kept: list[Tensor] = []
         if bounded:
             total = a.new_zeros(len(a))
             for rows, columns, tile in grid:
                 total[rows] += tile.sum(dim=1)
                 if symmetric and rows != columns:
                     total[columns] += tile.sum(dim=0)
-                if kept is not None:
+                room -= tile.numel()
+                if room >= 0:  # the first ones
                     kept.append(tile)
             r = total.log_()
         else:
@@ -173,10 +178,14 @@ class _Grid:
         self.a, self.c, self.k, self.bounded, self.left = a, c, k, bounded, left
         across = _tiles(len(c))
         self.places = [(rows, part) for i, rows in enumerate(_tiles(len(a))) for part in across[i * symmetric :]]
-        self.entries = sum((rows.stop - rows.start) * (part.stop - part.start) for rows, part in self.places)
 
     def __iter__(self) -> Iterator[tuple[slice, slice, Tensor]]:
-        for rows, columns in self.places:
+        return self.again([])
+
+    def again(self, kept: list[Tensor]) -> Iterator[tuple[slice, slice, Tensor]]:
+        """The same tiles: the first ones those that were kept, the others new. Do not write into them."""
+        yield from ((*place, tile) for place, tile in zip(self.places, kept, strict=False))
+        for rows, columns in self.places[len(kept) :]:
             if self.left.least is None:
                 tile = (self.k * self.a[rows]) @ self.c[columns].T
             else:  # scaled afterwards: rounding must not part candidates that are as near as each other
@@ -187,19 +196,15 @@ class _Grid:
             else:
                 yield rows, columns, self.left.out(tile, rows, columns, -torch.inf)
 
-    def again(self, kept: list[Tensor] | None) -> Iterator[tuple[slice, slice, Tensor]]:
-        """The same tiles, those that were kept or new ones. Do not write into them."""
-        return iter(self) if kept is None else ((*place, tile) for place, tile in zip(self.places, kept, strict=True))
 
-
-def _symmetric_gradient(z: Tensor, u: Tensor, grid: _Grid, kept: list[Tensor] | None) -> Tensor:
+def _symmetric_gradient(z: Tensor, u: Tensor, grid: _Grid, kept: list[Tensor]) -> Tensor:
     """sum_j (g_i P_ij + g_j P_ji) z_j = sum_j e^{s_ij} (u_i + u_j) z_j, with u = g e^{-r}: [n, d]."""
-    moved = torch.zeros_like(z)
+    moved, room = torch.zeros_like(z), z.new_empty(min(TILE, len(z)) ** 2)
     for rows, columns, tile in grid.again(kept):
-        weighted = (u[rows, None] + u[None, columns]).mul_(tile)
-        moved[rows] += weighted @ z[columns]
+        weighted = torch.add(u[rows, None], u[None, columns], out=room[: tile.numel()].view_as(tile)).mul_(tile)
+        moved[rows].addmm_(weighted, z[columns])
         if rows != columns:
-            moved[columns] += weighted.T @ z[rows]
+            moved[columns].addmm_(weighted.T, z[rows])
     return moved
 
 

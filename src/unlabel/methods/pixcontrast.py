@@ -57,7 +57,11 @@ SHOWN = 4  # images in a picture
 
 @final
 class PixContrast(Method):
-    """PixContrast: a place must recognise itself in another view of its image."""
+    """PixContrast: a place must recognise itself in another view of its image.
+
+    If all embeddings are equal, l_i is log(N / how many positives i has), which depends on how the views were cropped:
+    no value of the loss that tells a collapse is known in advance.
+    """
 
     title = "PixContrast"
     family = "joint-embedding"

@@ -147,6 +147,12 @@ class PixPro(Method):
         lighted = [(v, weight.unflatten(1, grid)) for v, weight in columns]
         return {"propagation": lit(lighted, self.views(v1.shape[-1]).views[0].for_channels(v1.shape[1]))}
 
+    def collapse_values(self, batch_size: int) -> dict[str, float]:
+        """-4 for each branch, where a task that is solved is too; nearer to 0 by the share of images whose views share
+        no place.
+        """
+        return {"all embeddings are equal": -4.0 - 4.0 * self.instance_weight}
+
     def followed(self) -> tuple[nn.Module, nn.Module]:
         """The teacher's backbone and the student's."""
         return self.teacher["backbone"], self.backbone

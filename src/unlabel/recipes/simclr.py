@@ -25,7 +25,7 @@ def minutes() -> dict[str, Any]:
 
 
 def cifar10_fast() -> dict[str, Any]:
-    """CIFAR-10 in 1 to 40 minutes on two cores (`--budget`); tuned on nine tenths of train against the rest."""
+    """CIFAR-10 in 1 to 40 minutes on two cores (`--budget`)."""
     return {**minutes(), "backbone": "tiny_resnet", "epochs": 10}
 
 

@@ -18,7 +18,7 @@ from unlabel.reporting.apart import (
     shared,
     what_differs,
 )
-from unlabel.reporting.controls import KINDS, conditions, controls, key_of
+from unlabel.reporting.controls import KINDS, conditions, controls, key_of, weights_of
 from unlabel.reporting.members import Member
 from unlabel.reporting.rows import ALL, Column, Row, known_columns, numbers_at
 from unlabel.reporting.words import counted, listed
@@ -246,6 +246,9 @@ def _notes(members: Sequence[Member], entries: Sequence[Entry], sections: Sequen
                 f"{title}: these runs were not all measured alike ({what} differ), so they stand in {len(some)} "
                 "tables; numbers compare within a table only."
             )
+        for section in some:
+            if whose := _whose(section):
+                said.append(f"{section.title}: numbers are of other weights in some rows than in others: {whose}.")
     for entry in entries:
         seeds = Counter(seeds_of(member.run) for member in entry.members)
         for seed, count in seeds.items():
@@ -262,6 +265,16 @@ def _notes(members: Sequence[Member], entries: Sequence[Entry], sections: Sequen
     for member in members:
         said += [f"{member.place}: {note}" for note in member.files.notes]
     return said
+
+
+def _whose(section: Section) -> str:
+    """The rows by whose weights were measured, in words; "" where it is the same in all."""
+    rows: dict[str, list[str]] = {}
+    for line in section.lines:
+        known = [member for member in line.members if section.kind in member.kinds]
+        for words in dict.fromkeys(weights_of(member.found, section.kind) or "not said" for member in known):
+            rows.setdefault(words, []).append(line.row.name)
+    return "; ".join(f"{words}: {listed(names)}" for words, names in rows.items()) if len(rows) > 1 else ""
 
 
 def _machine(run: dict[str, Any]) -> list[Any]:

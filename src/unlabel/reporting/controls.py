@@ -23,7 +23,8 @@ _PROTOCOLS = {
     "classification": "protocol",
     "translation": "translation.protocol",
 }
-_OF_THE_MACHINE = ("seconds_per_image",)
+_OF_THE_RUN = ("seconds_per_image", "weights")
+"""What a protocol says of the machine and of the method, student or teacher: runs that differ in it compare."""
 _ELSEWHERE = ("memory and queries", "no labels: the evaluation data", "the evaluation data")
 """How the sentence on the split begins where no image of the training is remembered or asked about."""
 
@@ -71,7 +72,7 @@ def conditions(run: Mapping[str, Any], found: Mapping[str, Any], kind: str = "fe
         made["images"] = choice(counts, words=f"{many} images")
         made["data"] = choice(data.get("fingerprint"), short_name(str(data.get("spec"))))
     for name, value in protocol.items():
-        if name in _OF_THE_MACHINE:
+        if name in _OF_THE_RUN:
             continue
         if name == "data":
             made["evaluation data"] = choice(value, words=f"asked about {short_name(str(value))}")
@@ -80,6 +81,11 @@ def conditions(run: Mapping[str, Any], found: Mapping[str, Any], kind: str = "fe
         else:
             made[name] = choice(value)
     return made
+
+
+def weights_of(found: Mapping[str, Any], kind: str = "features") -> str:
+    """Whose weights numbers are of, in words; "" where that was not said."""
+    return str(at(found, f"{_PROTOCOLS[kind]}.weights") or "")
 
 
 def key_of(settings: Settings) -> tuple[tuple[str, Any], ...]:
