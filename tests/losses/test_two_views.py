@@ -116,7 +116,7 @@ def whole_hardest(z1: Tensor, z2: Tensor, alpha: float, small: Tensor | None, *,
     near = s.detach().masked_fill(own, -torch.inf)
     kept = (near >= near.topk(math.ceil(alpha * rows.negatives), dim=1).values[:, -1:]) & ~own
     if simple:
-        return ((s * kept).sum(dim=1) / kept[0].sum() - rows.cosine).mean()
+        return ((s * kept).sum(dim=1) / kept.sum(dim=1) - rows.cosine).mean()
     return F.softplus((s / 0.3).masked_fill(~kept, -torch.inf).logsumexp(dim=1) - rows.attracted).mean()
 
 

@@ -199,8 +199,8 @@ def simple_contrastive(
     rows = _Rows(z1, z2, 1.0, small)
     least = rows.least(alpha)
     if least is not None:
-        repelled, counts = blockwise.row_sum(rows.anchors, rows.z, same=(rows.images, rows.images), least=least)
-        count = counts[0]
+        # Each row by its own count: those as near as the last that is kept are kept too.
+        repelled, count = blockwise.row_sum(rows.anchors, rows.z, same=(rows.images, rows.images), least=least)
     else:
         to_all = (rows.anchors * rows.z.sum(dim=0)).sum(dim=1)  # candidates, the two of each row's image among them
         to_others = to_all - (rows.anchors * rows.other).sum(dim=1) - rows.cosine
