@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.autograd import gradcheck
 
 from unlabel.losses import (
+    blockwise,
     dcl,
     dclw,
     debiased,
@@ -106,6 +107,68 @@ def test_hard_contrastive_keeps_the_nearest_negatives(alpha: float, kept: int) -
     simple = mean_over_rows(z1, z2, 1.0, lambda a, s: -a + 0.3 * sum(hardest(s)))
     assert simple_contrastive(z1, z2, weight=0.3, alpha=alpha).item() == pytest.approx(simple, rel=1e-12)
     assert hard_contrastive(z1, z2, alpha=alpha).item() <= nt_xent(z1, z2, temperature=0.3).item() + 1e-12
+
+
+def whole_hardest(z1: Tensor, z2: Tensor, alpha: float, small: Tensor | None, *, simple: bool) -> Tensor:
+    """Both objectives of the hardest negatives, in the form that holds the matrix."""
+    rows = _Rows(z1, z2, 1.0 if simple else 0.3, small)
+    s, own = rows.anchors @ rows.z.T, rows.images[:, None] == rows.images
+    near = s.detach().masked_fill(own, -torch.inf)
+    kept = (near >= near.topk(math.ceil(alpha * rows.negatives), dim=1).values[:, -1:]) & ~own
+    if simple:
+        return ((s * kept).sum(dim=1) / kept.sum(dim=1) - rows.cosine).mean()
+    return F.softplus((s / 0.3).masked_fill(~kept, -torch.inf).logsumexp(dim=1) - rows.attracted).mean()
+
+
+@pytest.mark.parametrize("tile", [4, 1024])
+@pytest.mark.parametrize("with_small", [False, True])
+@pytest.mark.parametrize("alpha", [0.05, 0.35, 0.95, 1.0])
+@pytest.mark.parametrize("equal", [False, True])
+@pytest.mark.parametrize("loss", [hard_contrastive, simple_contrastive])
+def test_hardest_are_those_of_the_whole_matrix(
+    loss: Callable[..., Tensor],
+    equal: bool,
+    alpha: float,
+    with_small: bool,
+    tile: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Values and gradients, also where several negatives are as near as the last that is kept."""
+    monkeypatch.setattr(blockwise, "TILE", tile)
+    start = [torch.randn(7, 4, dtype=torch.float64) for _ in range(3)]
+    if equal:  # signs in coordinates: every product is exact, and many are the same
+        start = [z.sign() for z in start]
+    leaves = [z.requires_grad_() for z in start[: 2 + with_small]]
+    small = leaves[2] if with_small else None
+    mine = loss(*leaves[:2], alpha=alpha, small=small)
+    expected = whole_hardest(*leaves[:2], alpha, small, simple=loss is simple_contrastive)
+    assert mine.item() == pytest.approx(expected.item(), rel=1e-12)
+    for found, other in zip(torch.autograd.grad(mine, leaves), torch.autograd.grad(expected, leaves), strict=True):
+        torch.testing.assert_close(found, other, rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize("loss", [dcl, hard_negatives, hard_contrastive, simple_contrastive])
+def test_memory_does_not_hold_the_matrix(loss: Callable[..., Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
+    """1,024 rows in tiles of 128: the matrix would have 2²⁰ entries."""
+    monkeypatch.setattr(blockwise, "TILE", 128)
+    monkeypatch.setattr(blockwise, "KEPT", 0)
+    largest = 0
+
+    class Watch(torch.utils._python_dispatch.TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+            nonlocal largest
+            out = func(*args, **(kwargs or {}))
+            for tensor in out if isinstance(out, tuple) else (out,):
+                if isinstance(tensor, Tensor):
+                    largest = max(largest, tensor.numel())
+            return out
+
+    z1, z2 = (torch.randn(512, 8).requires_grad_() for _ in range(2))
+    options = {"alpha": 0.05} if loss in (hard_contrastive, simple_contrastive) else {}
+    with Watch():
+        loss(z1, z2, **options).backward()
+    assert largest <= 128 * (128 + 52)  # 52 negatives are kept
+    assert z1.grad is not None and z1.grad.isfinite().all() and z1.grad.abs().max() > 0
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """SimCLR's loss by its algorithm box, and every other objective by its name."""
 
 import copy
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -9,9 +10,10 @@ from torch import Tensor
 from tests.methods.toy import Backbone, batch
 from unlabel.engine.options import check, hyperparameters
 from unlabel.errors import Fault
-from unlabel.losses import hard_negatives, nt_xent, nt_xent_matched
+from unlabel.losses import hard_negatives, mined_triplets, n_pair, nt_xent, nt_xent_matched, simple_contrastive
 from unlabel.losses.objectives import OBJECTIVES
 from unlabel.methods.simclr import SimCLR
+from unlabel.recipes import choose
 from unlabel.views import Batch
 
 
@@ -47,9 +49,54 @@ def test_own_parameters_reach_the_objective() -> None:
     assert simclr.loss(given).item() == pytest.approx(expected.item(), rel=1e-12)
 
 
-def test_parameter_of_another_objective_is_refused() -> None:
-    with pytest.raises(Fault, match="`beta` belongs to the objective hard_negatives, not to dcl"):
-        method(objective="dcl", beta=1.0)
+@pytest.mark.parametrize(
+    ("chosen", "own", "loss"),
+    [
+        ({"objective": "triplet", "soft_margin": "true", "mining": "all"}, {"soft_margin": True, "mining": "all"},
+         mined_triplets),
+        ({"objective": "simple", "weight": "0.7"}, {"weight": 0.7}, simple_contrastive),
+        ({"objective": "n_pair", "norm_weight": "0.3"}, {"norm_weight": 0.3}, n_pair),
+    ],
+)  # fmt: skip
+def test_own_parameters_are_reached_by_name(
+    chosen: dict[str, str], own: dict[str, object], loss: Callable[..., Tensor]
+) -> None:
+    simclr, given = method(**check("simclr", {"data": "shapes", **chosen}).hyper), batch()
+    z1, z2 = embedded(copy.deepcopy(simclr), given)
+    found = simclr.loss(given).item()
+    assert found == pytest.approx(loss(z1, z2, **own).item(), rel=1e-12)
+    assert abs(found - loss(z1, z2).item()) > 1e-6
+
+
+@pytest.mark.parametrize(
+    ("objective", "own", "theirs"),
+    [("dcl", {"beta": 1.0}, "hard_negatives"), ("drlim", {"soft_margin": True}, "triplet"),
+     ("hard", {"weight": 1.0}, "simple"), ("nt_xent", {"norm_weight": 1.0}, "n_pair")],
+)  # fmt: skip
+def test_parameter_of_another_objective_is_refused(objective: str, own: dict[str, object], theirs: str) -> None:
+    with pytest.raises(Fault, match=f"`{next(iter(own))}` belongs to the objective {theirs}, not to {objective}"):
+        method(objective=objective, **own)
+
+
+def test_smooth_triplets_have_no_margin() -> None:
+    with pytest.raises(Fault, match="leave out `margin`"):
+        method(objective="triplet", soft_margin=True, margin=0.3)
+
+
+@pytest.mark.parametrize(("name", "own"), [("nt_xent", 0.1), ("dcl", 0.1), ("debiased", 0.5), ("hard", 0.3)])
+def test_each_objective_has_a_temperature_of_its_own(name: str, own: float) -> None:
+    simclr, given = method(objective=name), batch()
+    expected = OBJECTIVES[name](*embedded(copy.deepcopy(simclr), given), temperature=own)
+    assert simclr.loss(given).item() == pytest.approx(expected.item(), rel=1e-12)
+
+
+@pytest.mark.parametrize("recipe", ["shapes", "small", "minutes", "cifar10_fast", "large"])
+def test_the_temperature_of_recipes_is_nt_xents(recipe: str) -> None:
+    def start(**chosen: object) -> dict[str, object]:
+        return choose("simclr", recipe, data="photos", size=32, chosen=chosen)[1]
+
+    assert start()["temperature"] == start(objective="nt_xent")["temperature"] == 0.2
+    assert start(objective="debiased", margin=1.0) == {k: v for k, v in start().items() if k != "temperature"}
 
 
 def test_options_know_the_names() -> None:
@@ -121,6 +168,7 @@ def test_hard_negatives_join_the_denominators_of_the_first_views() -> None:
     z1, z2, own = copy.deepcopy(simclr).projector(simclr.backbone(torch.cat([*given.views, given.negative]))).chunk(3)
     expected = nt_xent_matched(z1, z2, own, given.matched, temperature=0.3)
     found = copy.deepcopy(simclr).loss(given)
+    assert torch.isfinite(method().loss(given))  # at NT-Xent's own temperature
     assert found.item() == pytest.approx(expected.item(), rel=1e-12)
     assert found > nt_xent(z1, z2, temperature=0.3)
 

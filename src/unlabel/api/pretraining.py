@@ -79,7 +79,7 @@ def pretrain(
     folder = RunFolder(place(asked))
     sources = open_sources(asked)
     size = asked.size or image_size(sources.training[0])
-    name, start = recipes.choose(method, asked.recipe, data=asked.data, size=size)
+    name, start = recipes.choose(method, asked.recipe, data=asked.data, size=size, chosen=chosen.hyper)
     job = decide(chosen, start, sources)
     job = replace(job, run=replace(job.run, recipe=name, out=str(folder.path)))
     check_views(job, build_method(job), sources)  # what it or its views refuse is refused before anything is written

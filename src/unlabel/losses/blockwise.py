@@ -48,17 +48,45 @@ def row_log_sum_exp(
     *,
     excluded: Tensor | None = None,
     same: tuple[Tensor, Tensor] | None = None,
+    least: Tensor | None = None,
 ) -> Tensor:
     """r [a], see the module; differentiable once in anchors [a, d], candidates [c, d] and the scalar k.
 
     excluded  bool [a, c], candidates that an anchor does not count
     same      names int [a] and int [c]: an anchor does not count candidates of its own name; needs no [a, c] mask
+    least     [a] an anchor does not count candidates of a lower product (see `least_of_nearest`); k > 0; no gradient
 
     float32 or float64. A row without any candidate left is -inf.
     """
     with torch.autocast(anchors.device.type, enabled=False):  # or products would be made in half precision
-        result: Tensor = _RowLogSumExp.apply(anchors, candidates, k, excluded, same)
+        result: Tensor = _RowLogSumExp.apply(anchors, candidates, k, _Left(excluded, same, least))
     return result
+
+
+@torch.no_grad()
+def least_of_nearest(anchors: Tensor, candidates: Tensor, count: int, *, same: tuple[Tensor, Tensor]) -> Tensor:
+    """[a]: the smallest product with each anchor's `count` nearest candidates that are not of its own name (`same`).
+
+    The tiles are those of `row_log_sum_exp`, made by the same products: were they made otherwise, rounding could put
+    the last of the nearest below its own threshold. In memory O(TILE (TILE + count)).
+    """
+    least = anchors.new_empty(len(anchors))
+    with torch.autocast(anchors.device.type, enabled=False):
+        near = anchors.new_empty(0, 0)
+        for rows, columns, tile in _Grid(anchors, candidates, anchors.new_ones(()), False, False, _Left(None, same)):
+            near = tile if columns.start == 0 else torch.cat([near, tile], dim=1)
+            near = near.topk(min(count, near.shape[1]), dim=1).values
+            least[rows] = near[:, -1]  # the last tile of a row has the last word
+    return least
+
+
+def row_sum(
+    anchors: Tensor, candidates: Tensor, *, same: tuple[Tensor, Tensor], least: Tensor
+) -> tuple[Tensor, Tensor]:
+    """sum_j a_i . c_j over the candidates that count, as in `row_log_sum_exp` with k = 1, and how many: [a]."""
+    with torch.autocast(anchors.device.type, enabled=False):
+        total, count = _RowSum.apply(anchors, candidates, _Left(None, same, least))
+    return total, count
 
 
 def _tiles(n: int) -> list[slice]:
@@ -68,13 +96,18 @@ def _tiles(n: int) -> list[slice]:
 class _Left:
     """Which entries of a tile do not count."""
 
-    def __init__(self, excluded: Tensor | None, same: tuple[Tensor, Tensor] | None) -> None:
-        self.excluded, self.same = excluded, same
+    def __init__(
+        self, excluded: Tensor | None, same: tuple[Tensor, Tensor] | None, least: Tensor | None = None
+    ) -> None:
+        self.excluded, self.same, self.least = excluded, same, least
         if same is not None:
             self.spans = tuple(
                 {part.start: (int(names[part].min()), int(names[part].max())) for part in _tiles(len(names))}
                 for names in same
             )
+
+        mirrored = same is None or same[0] is same[1]
+        self.mirrored = mirrored and excluded is None and least is None  # j counts for i where i counts for j
 
     def out(self, tile: Tensor, rows: slice, columns: slice, value: float) -> Tensor:
         """The tile with `value` in their places."""
@@ -89,13 +122,9 @@ class _Left:
 
 class _RowLogSumExp(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, a: Tensor, c: Tensor, k: Tensor, excluded: Tensor | None, same: tuple[Tensor, Tensor] | None
-    ) -> Tensor:
+    def forward(ctx: Any, a: Tensor, c: Tensor, k: Tensor, left: _Left) -> Tensor:
         bounded = bool(k.abs() * a.norm(dim=1).max() * c.norm(dim=1).max() <= _BOUND[a.dtype])
-        mirrored = same is not None and same[0] is same[1]
-        symmetric = a is c and bounded and excluded is None and (same is None or mirrored)
-        left = _Left(excluded, same)
+        symmetric = a is c and bounded and left.mirrored
         grid = _Grid(a, c, k, bounded, symmetric, left)
         room = KEPT if bounded and len(a) + len(c) <= ROWS and any(ctx.needs_input_grad) else 0
         kept: list[Tensor] = []
@@ -129,7 +158,7 @@ class _RowLogSumExp(torch.autograd.Function):
             # Both arguments are one tensor: autograd adds what each is given, so one gets it all.
             moved = _symmetric_gradient(a, u, grid, ctx.kept)
             toward_k = 0.5 * torch.dot(a.flatten(), moved.flatten()) if ctx.needs_input_grad[2] else None
-            return moved.mul_(k), None, toward_k, None, None
+            return moved.mul_(k), None, toward_k, None
         toward_c = torch.zeros_like(a)
         toward_a = torch.zeros_like(c) if ctx.needs_input_grad[1] else None  # keys, queues and banks take none
         for rows, columns, tile in grid.again(ctx.kept):
@@ -138,7 +167,7 @@ class _RowLogSumExp(torch.autograd.Function):
             if toward_a is not None:
                 toward_a[columns] += weighted.T @ a[rows]
         toward_k = torch.dot(a.flatten(), toward_c.flatten()) if ctx.needs_input_grad[2] else None
-        return toward_c.mul_(k), None if toward_a is None else toward_a.mul_(k), toward_k, None, None
+        return toward_c.mul_(k), None if toward_a is None else toward_a.mul_(k), toward_k, None
 
 
 class _Grid:
@@ -157,7 +186,11 @@ class _Grid:
         """The same tiles: the first ones those that were kept, the others new. Do not write into them."""
         yield from ((*place, tile) for place, tile in zip(self.places, kept, strict=False))
         for rows, columns in self.places[len(kept) :]:
-            tile = (self.k * self.a[rows]) @ self.c[columns].T
+            if self.left.least is None:
+                tile = (self.k * self.a[rows]) @ self.c[columns].T
+            else:  # scaled afterwards: rounding must not part candidates that are as near as each other
+                tile = self.a[rows] @ self.c[columns].T
+                tile.masked_fill_(tile < self.left.least[rows, None], -torch.inf).mul_(self.k)
             if self.bounded:
                 yield rows, columns, self.left.out(tile.exp_(), rows, columns, 0.0)
             else:
@@ -173,3 +206,28 @@ def _symmetric_gradient(z: Tensor, u: Tensor, grid: _Grid, kept: list[Tensor]) -
         if rows != columns:
             moved[columns].addmm_(weighted.T, z[rows])
     return moved
+
+
+class _RowSum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, c: Tensor, left: _Left) -> tuple[Tensor, Tensor]:
+        total, count = a.new_zeros(len(a)), a.new_zeros(len(a))
+        for rows, _, tile in _Grid(a, c, a.new_ones(()), False, False, left):
+            counts = tile != -torch.inf
+            count[rows] += counts.sum(dim=1)
+            total[rows] += tile.masked_fill_(~counts, 0.0).sum(dim=1)
+        ctx.save_for_backward(a, c)
+        ctx.left = left
+        ctx.mark_non_differentiable(count)
+        return total, count
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        a, c = ctx.saved_tensors
+        toward_a, toward_c = torch.zeros_like(a), torch.zeros_like(c)
+        for rows, columns, tile in _Grid(a, c, a.new_ones(()), False, False, ctx.left):
+            weight = (tile != -torch.inf).to(a.dtype).mul_(g[rows, None])
+            toward_a[rows] += weight @ c[columns]
+            toward_c[columns] += weight.T @ a[rows]
+        return toward_a, toward_c, None

@@ -68,7 +68,7 @@ def nt_xent(
     z1: Float[Tensor, "b d"],
     z2: Float[Tensor, "b d"],
     *,
-    temperature: float,
+    temperature: float = 0.1,
     small: Float[Tensor, "b d"] | None = None,
 ) -> Float[Tensor, ""]:
     """NT-Xent: each of the 2B views must find the other view of its image among the 2B − 1 others.
@@ -76,7 +76,7 @@ def nt_xent(
     L = (1/2B) Σ_i [ −s_ip + log Σ_{k≠i} e^{s_ik} ], s_ij = cos(z_i, z_j) / τ, p the other view of i's image.
 
     z1, z2       [B, d] two views of the same B images (of all ranks, if there are several); normalised here
-    temperature  τ > 0
+    temperature  τ > 0; as in the paper on ImageNet
     small        [B, d] a small crop of each image: then they are the anchors, and the two views the candidates. Each
                  must find z1, and z2, of its image among the 2B − 1 rows that are not the other one of the two
 

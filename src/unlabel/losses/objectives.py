@@ -47,13 +47,13 @@ are compared with the two views, and nothing is compared with them (multi-crop, 
 """
 
 
-def objective(name: Objective, *, temperature: float, **own: Any) -> Callable[..., Tensor]:
+def objective(name: Objective, *, temperature: float | None = None, **own: Any) -> partial[Tensor]:
     """The objective called `name`, as a function of embeddings alone: two views', and perhaps `small` crops'.
 
-    temperature  for those that have one
+    temperature  for those that have one; None: the objective's own default
     own          its other parameters; None leaves one at the objective's default
 
-    Raises ValueError for a parameter that this objective does not have.
+    Raises ValueError for a parameter that this objective does not have, or that another one puts out of use.
     """
     function = OBJECTIVES[name]
     takes = inspect.signature(function).parameters
@@ -62,8 +62,10 @@ def objective(name: Objective, *, temperature: float, **own: Any) -> Callable[..
         if key not in takes:
             others = [other for other, loss in OBJECTIVES.items() if key in inspect.signature(loss).parameters]
             raise ValueError(f"`{key}` belongs to the objective {' or '.join(others)}, not to {name}: leave it out")
+    if chosen.get("soft_margin") and "margin" in chosen:
+        raise ValueError("`soft_margin` stands in for the margin: leave out `margin`")
     if "temperature" in takes:
-        chosen["temperature"] = temperature
+        chosen["temperature"] = takes["temperature"].default if temperature is None else temperature
     return partial(function, **chosen)
 
 
@@ -85,12 +87,15 @@ def collapse_values(name: Objective, images: int, /, **own: Any) -> dict[str, fl
         value = math.log(negatives)
     elif name == "hard":
         value = math.log(1 + math.ceil(given["alpha"] * negatives))
-    elif name in ("simple", "align_uniform"):
+    elif name == "simple":
+        weight = given["weight"]
+        value = 0.0 if weight is None else weight * math.ceil(given["alpha"] * negatives) - 1
+    elif name == "align_uniform":
         value = 0.0
     elif name == "drlim":
         value = given["margin"] ** 2 / 4
     elif name == "triplet":
-        value = math.log(2) if given["margin"] is None else given["margin"]
+        value = math.log(2) if given["soft_margin"] else given["margin"]
     else:
         value = math.log(1 + negatives)
     return {"all embeddings are equal": value}

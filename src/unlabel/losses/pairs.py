@@ -81,14 +81,16 @@ def mined_triplets(
     z1: Float[Tensor, "b d"],
     z2: Float[Tensor, "b d"],
     *,
-    margin: int | float | None = 0.2,
+    margin: int | float = 0.2,
+    soft_margin: bool = False,
     mining: Mining = "semi-hard",
     small: Float[Tensor, "b d"] | None = None,
 ) -> Float[Tensor, ""]:
     """`triplet`, squared, over two normalised views: each row with its other view and negatives of other images.
 
-    mining  which negatives: "all"; "hard": the nearest; "easy": the farthest; "semi-hard": the nearest of those that
-            are farther than the positive (and, with a margin, within it), where an anchor has any, else none
+    soft_margin  the smooth form log(1 + e^{D(a, p) - D(a, n)}), for which `margin` does not count
+    mining       which negatives: "all"; "hard": the nearest; "easy": the farthest; "semi-hard": the nearest of those
+                 that are farther than the positive (and, with a margin, within it), where an anchor has any, else none
 
     The mean over the triplets that are chosen; 0 where there are none.
     """
@@ -103,13 +105,13 @@ def mined_triplets(
     allowed = images[:, None] != images  # [2B, 2B]
     if mining == "semi-hard":
         allowed = allowed & (apart > near)
-        allowed = allowed if margin is None else allowed & (apart < near + margin)
+        allowed = allowed if soft_margin else allowed & (apart < near + margin)
     if mining in ("hard", "semi-hard"):
         allowed = _only(apart.detach().masked_fill(~allowed, torch.inf).argmin(dim=1), allowed)
     elif mining == "easy":
         allowed = _only(apart.detach().masked_fill(~allowed, -torch.inf).argmax(dim=1), allowed)
     worse = (near - apart)[allowed]
-    losses = F.softplus(worse) if margin is None else F.relu(worse + margin)
+    losses = F.softplus(worse) if soft_margin else F.relu(worse + margin)
     return losses.sum() / max(1, len(losses))
 
 

@@ -28,8 +28,6 @@ from unlabel.losses.unit import unit
 
 Small = Float[Tensor, "b d"] | None
 
-_ROWS = 512  # whose hardest negatives are looked for at once
-
 
 class _Rows:
     """a_i and r_i of two views, or of small crops that seek them."""
@@ -50,11 +48,23 @@ class _Rows:
         self.cosine = (self.anchors * positive).sum(dim=1)  # [2B]
         self.attracted = self.cosine / temperature
 
-    def repelled(self, k: int | float = 1, excluded: Tensor | None = None) -> Tensor:
-        """r(k) [2B]; without the negatives that are `excluded`, bool [2B, 2B]."""
+    def repelled(self, k: int | float = 1, alpha: int | float = 1) -> Tensor:
+        """r(k) [2B], over a share of the negatives: the nearest."""
         scale = self.z.new_tensor(k / self.temperature)
         same = (self.images, self.images)
-        return blockwise.row_log_sum_exp(self.anchors, self.z, scale, same=same, excluded=excluded)
+        return blockwise.row_log_sum_exp(self.anchors, self.z, scale, same=same, least=self.least(alpha))
+
+    def least(self, alpha: int | float) -> Tensor | None:
+        """[2B] the cosine of the last of the ceil(alpha N) nearest negatives.
+
+        Those as near as the last are kept too. None where all are.
+        """
+        if not 0 < alpha <= 1:
+            raise ValueError(f"alpha is the share of negatives that is kept, in (0, 1], not {alpha}")
+        kept = math.ceil(alpha * self.negatives)
+        if kept == self.negatives:
+            return None
+        return blockwise.least_of_nearest(self.anchors, self.z, kept, same=(self.images, self.images))
 
 
 def dcl(
@@ -168,7 +178,7 @@ def hard_contrastive(
     Wang and Liu, CVPR 2021, arXiv 2012.09740, eq. 9.
     """
     rows = _Rows(z1, z2, temperature, small)
-    return F.softplus(rows.repelled(excluded=~_hardest(rows, alpha)) - rows.attracted).mean()
+    return F.softplus(rows.repelled(alpha=alpha) - rows.attracted).mean()
 
 
 def simple_contrastive(
@@ -187,28 +197,12 @@ def simple_contrastive(
     The gradient does not depend on how near anything is.  arXiv 2012.09740, eq. 8 and 10.
     """
     rows = _Rows(z1, z2, 1.0, small)
-    if alpha < 1:
-        kept = _hardest(rows, alpha).to(rows.z.dtype)
-        with torch.autocast(z1.device.type, enabled=False):
-            repelled, count = (rows.anchors * (kept @ rows.z)).sum(dim=1), kept[0].sum()
+    least = rows.least(alpha)
+    if least is not None:
+        # Each row by its own count: those as near as the last that is kept are kept too.
+        repelled, count = blockwise.row_sum(rows.anchors, rows.z, same=(rows.images, rows.images), least=least)
     else:
         to_all = (rows.anchors * rows.z.sum(dim=0)).sum(dim=1)  # candidates, the two of each row's image among them
         to_others = to_all - (rows.anchors * rows.other).sum(dim=1) - rows.cosine
         repelled, count = to_others, rows.z.new_tensor(rows.negatives)
     return ((repelled / count if weight is None else weight * repelled) - rows.cosine).mean()
-
-
-@torch.no_grad()
-def _hardest(rows: _Rows, alpha: float) -> Tensor:
-    """bool [2B, 2B]: the ceil(alpha N) nearest negatives of each row, and those as near as the last of them."""
-    if not 0 < alpha <= 1:
-        raise ValueError(f"alpha is the share of negatives that is kept, in (0, 1], not {alpha}")
-    n, images = len(rows.z), rows.images
-    kept = torch.empty(n, n, dtype=torch.bool, device=rows.z.device)
-    for part in torch.arange(n, device=rows.z.device).split(_ROWS):
-        own = images[part, None] == images
-        with torch.autocast(rows.z.device.type, enabled=False):  # or neighbours would be told apart by rounding
-            near = (rows.anchors[part] @ rows.z.T).masked_fill(own, -torch.inf)
-        least = near.topk(math.ceil(alpha * rows.negatives), dim=1).values[:, -1:]
-        kept[part] = (near >= least) & ~own
-    return kept

@@ -23,15 +23,18 @@ Flow
 Symbols
     f    backbone             the network that is kept
     g    projector            thrown away; evaluation sees h, not z
-    tau  temperature
+    tau  temperature          None: the objective's own: 0.1 of NT-Xent, dcl, dclw and flat_nce, 0.5 of debiased and
+                              hard_negatives, 0.3 of hard. Recipes choose one for NT-Xent alone
     d    projector_dim
 
     projector_norm    batch norm in g; it keeps a batch's embeddings from becoming one, which not every objective does
 
 Other objectives of the same views
     objective = dcl, dclw, flat_nce, debiased, hard_negatives, hard, simple, align_uniform, drlim, triplet, n_pair; each
-    is explained where it is defined (`unlabel.losses`), and so are tau_plus, beta, sigma, alpha, t, align_weight,
-    uniform_weight, margin and mining, which are theirs; none is the objective's own default.
+    is explained where it is defined (`unlabel.losses`), and so are tau_plus, beta, sigma, alpha, weight, t,
+    align_weight, uniform_weight, margin, soft_margin, mining and norm_weight, which are theirs; none is the objective's
+    own default. weight is that of the negatives in simple, norm_weight that of the norms in n_pair; soft_margin gives
+    triplet its smooth form, which has no margin.
 
 Hard negatives
     Where backgrounds are swapped (background=swap, arXiv 2103.12719), NT-Xent's first views have one negative more:
@@ -72,7 +75,7 @@ class SimCLR(Method):
     view_range = (2, 64)
     limits: ClassVar = {
         "temperature": (1e-3, 100.0), "projector_layers": (0, 8), "tau_plus": (0.0, 0.99), "sigma": (1e-3, 1e6),
-        "alpha": (1e-4, 16.0), "t": (1e-3, 100.0),
+        "alpha": (1e-4, 16.0), "t": (1e-3, 100.0), "weight": (0.0, 1e3), "norm_weight": (0.0, 1e3),
     }  # fmt: skip
     plan = Plan(optimiser="lars", lr=0.3, weight_decay=1e-6, warmup=0.1, batch_size=4096, epochs=100)
 
@@ -80,7 +83,7 @@ class SimCLR(Method):
         self,
         backbone: nn.Module,
         *,
-        temperature: float = 0.1,
+        temperature: float | None = None,
         projector_width: int = 2048,
         projector_dim: int = 128,
         projector_layers: int = 2,
@@ -90,17 +93,20 @@ class SimCLR(Method):
         beta: float | None = None,
         sigma: float | None = None,
         alpha: float | None = None,
+        weight: float | None = None,
         t: float | None = None,
         align_weight: float | None = None,
         uniform_weight: float | None = None,
         margin: float | None = None,
+        soft_margin: bool = False,
         mining: Mining | None = None,
+        norm_weight: float | None = None,
     ) -> None:
         super().__init__()
-        self.temperature = temperature
         self.takes_negatives = objective == "nt_xent"
-        own = {"tau_plus": tau_plus, "beta": beta, "sigma": sigma, "alpha": alpha, "t": t, "align_weight": align_weight,
-               "uniform_weight": uniform_weight, "margin": margin, "mining": mining}  # fmt: skip
+        own = {"tau_plus": tau_plus, "beta": beta, "sigma": sigma, "alpha": alpha, "weight": weight, "t": t,
+               "align_weight": align_weight, "uniform_weight": uniform_weight, "margin": margin,
+               "soft_margin": soft_margin or None, "mining": mining, "norm_weight": norm_weight}  # fmt: skip
         try:
             self.objective = by_name(objective, temperature=temperature, **own)
         except ValueError as problem:
@@ -127,7 +133,8 @@ class SimCLR(Method):
         small = others[len(hard) :]
         if hard and batch.matched is not None:
             matched = gather(batch.matched.to(torch.uint8)) > 0
-            first = nt_xent_matched(z1, z2, others[0], matched, temperature=self.temperature)
+            temperature = self.objective.keywords["temperature"]
+            first = nt_xent_matched(z1, z2, others[0], matched, temperature=temperature)
         else:
             first = self.objective(z1, z2)
         return torch.stack([first, *(self.objective(z1, z2, small=w) for w in small)]).mean()

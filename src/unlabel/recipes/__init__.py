@@ -1,7 +1,8 @@
 """Named starting values: which numbers a method needs for which data, what that costs and what to expect.
 
-One module for each method; each public function of it is a recipe: it returns options by name, and its
-docstring says cost and expected number. A method without a module has the recipe `paper` alone: its own defaults.
+One module for each method; each public function of it is a recipe: it returns options by name, and its docstring says
+cost and expected number. Where values depend on an option that the user chose, the recipe has a parameter of the
+option's name, with its default. A method without a module has the recipe `paper` alone: its own defaults.
 """
 
 import inspect
@@ -15,9 +16,9 @@ from unlabel.errors import Fault, nearest
 SMALL = 96  # pixels: up to here the recipe `small` is the automatic choice, above it `large`
 
 
-def recipes(method: str) -> Mapping[str, Callable[[], dict[str, Any]]]:
+def recipes(method: str) -> Mapping[str, Callable[..., dict[str, Any]]]:
     """The recipes of a method by name; `paper` (nothing changed) is always among them."""
-    found: dict[str, Callable[[], dict[str, Any]]] = {"paper": paper}
+    found: dict[str, Callable[..., dict[str, Any]]] = {"paper": paper}
     if method in {module.name for module in iter_modules(__path__)}:
         module = import_module(f"{__name__}.{method}")
         found |= {
@@ -33,12 +34,18 @@ def paper() -> dict[str, Any]:
     return {}
 
 
-def choose(method: str, name: str, *, data: str, size: int) -> tuple[str, dict[str, Any]]:
-    """The recipe called `name`, or for "auto" the one that suits data and image size: its name and its values."""
+def choose(
+    method: str, name: str, *, data: str, size: int, chosen: Mapping[str, Any] | None = None
+) -> tuple[str, dict[str, Any]]:
+    """The recipe called `name`, or for "auto" the one that suits data and image size: its name and its values.
+
+    chosen  the user's options of the method, on which a recipe's values may depend
+    """
     known = recipes(method)
     if name == "auto":
         by_size = "small" if size <= SMALL else "large"
         name = data.split(":")[0] if data.split(":")[0] in known else by_size if by_size in known else "paper"
     if name not in known:
         raise Fault(f"{method} has no recipe `{name}`{nearest(name, known)} (it has {', '.join(known)})")
-    return name, known[name]()
+    takes = inspect.signature(known[name]).parameters
+    return name, known[name](**{option: value for option, value in (chosen or {}).items() if option in takes})
