@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from unlabel.losses import info_nce, nt_xent
+from unlabel.losses import blockwise, info_nce, nt_xent
 
 
 def slow_nt_xent(z1: Tensor, z2: Tensor, temperature: float) -> float:
@@ -111,15 +111,6 @@ def test_info_nce_is_cross_entropy_row_by_row() -> None:
     torch.testing.assert_close(rows, expected, rtol=1e-13, atol=0)
 
 
-def test_queue_of_equal_keys_costs_log_of_one_plus_k() -> None:
-    q = F.normalize(torch.ones(3, 4, dtype=torch.float64), dim=1)
-    keys_and_queue = q[:1].expand(3 + 8, 4)
-    other_keys = torch.zeros(3, 11, dtype=torch.bool)
-    other_keys[:, :3] = ~torch.eye(3, dtype=torch.bool)  # MoCo: other images' keys are no candidates
-    rows = info_nce(q, keys_and_queue, torch.arange(3), temperature=0.07, excluded=other_keys)
-    torch.testing.assert_close(rows, torch.full((3,), math.log(9), dtype=torch.float64))
-
-
 def test_cross_view_form_at_the_simplex() -> None:
     b = 8  # b points on the sphere, as far from each other as can be: all cosines are -1/(b - 1)
     centred = torch.eye(b, dtype=torch.float64) - 1 / b
@@ -134,9 +125,9 @@ def test_decoupled_form_and_its_identity() -> None:
     """InfoNCE = softplus(DCL) where DCL leaves the positive out of the denominator (arXiv 2110.06848)."""
     z = F.normalize(torch.randn(8, 3, dtype=torch.float64), dim=1)
     positive = torch.arange(8).roll(4)
-    itself = torch.eye(8, dtype=torch.bool)
-    coupled = info_nce(z, z, positive, temperature=0.2, excluded=itself)
-    decoupled = info_nce(z, z, positive, temperature=0.2, excluded=itself | itself[positive])
+    rows = torch.arange(8)
+    coupled = info_nce(z, z, positive, temperature=0.2, same=(rows, rows))
+    decoupled = info_nce(z, z, positive, temperature=0.2, same=(rows % 4, rows % 4))
     torch.testing.assert_close(coupled, F.softplus(decoupled), rtol=1e-12, atol=1e-14)
 
 
@@ -159,9 +150,11 @@ def test_learnt_temperature_gets_its_gradient() -> None:
     assert gradcheck(lambda t: info_nce(a, c, torch.tensor([0, 1, 2]), temperature=t), (t,))
 
 
-def test_excluded_candidates_get_no_gradient() -> None:
+@pytest.mark.parametrize("whole", [True, False])
+def test_candidates_that_are_left_out_get_no_gradient(whole: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blockwise, "held_whole", lambda *_: whole)
     a = torch.randn(2, 3, dtype=torch.float64)
     c = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
-    excluded = torch.tensor([[False, False, False, True]]).expand(2, 4)
-    info_nce(a, c, torch.tensor([0, 1]), temperature=0.1, excluded=excluded).sum().backward()
+    names = (torch.tensor([7, 7]), torch.tensor([0, 1, 2, 7]))
+    info_nce(a, c, torch.tensor([0, 1]), temperature=0.1, same=names).sum().backward()
     assert c.grad[3].abs().max() == 0 and c.grad[2].abs().max() > 0

@@ -46,20 +46,18 @@ def row_log_sum_exp(
     candidates: Tensor,
     k: Tensor,
     *,
-    excluded: Tensor | None = None,
     same: tuple[Tensor, Tensor] | None = None,
     least: Tensor | None = None,
 ) -> Tensor:
     """r [a], see the module; differentiable once in anchors [a, d], candidates [c, d] and the scalar k.
 
-    excluded  bool [a, c], candidates that an anchor does not count
-    same      names int [a] and int [c]: an anchor does not count candidates of its own name; needs no [a, c] mask
-    least     [a] an anchor does not count candidates of a lower product (see `least_of_nearest`); k > 0; no gradient
+    same   names int [a] and int [c]: an anchor does not count candidates of its own name; needs no [a, c] mask
+    least  [a] an anchor does not count candidates of a lower product (see `least_of_nearest`); k > 0; no gradient
 
     float32 or float64. A row without any candidate left is -inf.
     """
     with torch.autocast(anchors.device.type, enabled=False):  # or products would be made in half precision
-        result: Tensor = _RowLogSumExp.apply(anchors, candidates, k, _Left(excluded, same, least))
+        result: Tensor = _RowLogSumExp.apply(anchors, candidates, k, _Left(same, least))
     return result
 
 
@@ -73,7 +71,7 @@ def least_of_nearest(anchors: Tensor, candidates: Tensor, count: int, *, same: t
     least = anchors.new_empty(len(anchors))
     with torch.autocast(anchors.device.type, enabled=False):
         near = anchors.new_empty(0, 0)
-        for rows, columns, tile in _Grid(anchors, candidates, anchors.new_ones(()), False, False, _Left(None, same)):
+        for rows, columns, tile in _Grid(anchors, candidates, anchors.new_ones(()), False, False, _Left(same)):
             near = tile if columns.start == 0 else torch.cat([near, tile], dim=1)
             near = near.topk(min(count, near.shape[1]), dim=1).values
             least[rows] = near[:, -1]  # the last tile of a row has the last word
@@ -85,7 +83,7 @@ def row_sum(
 ) -> tuple[Tensor, Tensor]:
     """sum_j a_i . c_j over the candidates that count, as in `row_log_sum_exp` with k = 1, and how many: [a]."""
     with torch.autocast(anchors.device.type, enabled=False):
-        total, count = _RowSum.apply(anchors, candidates, _Left(None, same, least))
+        total, count = _RowSum.apply(anchors, candidates, _Left(same, least))
     return total, count
 
 
@@ -96,10 +94,8 @@ def _tiles(n: int) -> list[slice]:
 class _Left:
     """Which entries of a tile do not count."""
 
-    def __init__(
-        self, excluded: Tensor | None, same: tuple[Tensor, Tensor] | None, least: Tensor | None = None
-    ) -> None:
-        self.excluded, self.same, self.least = excluded, same, least
+    def __init__(self, same: tuple[Tensor, Tensor] | None, least: Tensor | None = None) -> None:
+        self.same, self.least = same, least
         if same is not None:
             self.spans = tuple(
                 {part.start: (int(names[part].min()), int(names[part].max())) for part in _tiles(len(names))}
@@ -107,12 +103,10 @@ class _Left:
             )
 
         mirrored = same is None or same[0] is same[1]
-        self.mirrored = mirrored and excluded is None and least is None  # j counts for i where i counts for j
+        self.mirrored = mirrored and least is None  # j counts for i where i counts for j
 
     def out(self, tile: Tensor, rows: slice, columns: slice, value: float) -> Tensor:
         """The tile with `value` in their places."""
-        if self.excluded is not None:
-            tile.masked_fill_(self.excluded[rows, columns], value)
         if self.same is not None:
             (low, high), (first, last) = self.spans[0][rows.start], self.spans[1][columns.start]
             if low <= last and first <= high:  # else no name can occur on both sides

@@ -6,7 +6,7 @@ CLIP (two directions), decoupled contrastive learning (the positive excluded fro
 """
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from unlabel.losses import blockwise
@@ -19,20 +19,18 @@ def info_nce(
     positive: Int[Tensor, "a"] | Int[Tensor, "a p"],
     *,
     temperature: float | Float[Tensor, ""],
-    excluded: Bool[Tensor, "a c"] | None = None,
     same: tuple[Int[Tensor, "a"], Int[Tensor, "c"]] | None = None,
 ) -> Float[Tensor, "a"]:
-    """Per anchor l_i = −s_ip + log Σ_{j not excluded} e^{s_ij}, with s_ij = a_iᵀ c_j / τ and p its positive.
+    """Per anchor l_i = −s_ip + log Σ_{j not left out} e^{s_ij}, with s_ij = a_iᵀ c_j / τ and p its positive.
 
     anchors     [a, d] as they are compared: normalise them for cosine similarity
     candidates  [c, d] among which each anchor has its positives
     positive    [a] column of each anchor's positive; or [a, p] columns of several, −1 where there are fewer: then
                 −s_ip is their mean
     temperature τ > 0, a number or a learnt scalar
-    excluded    [a, c] candidates that the denominator leaves out (other images' keys when they are no negatives).
-                Excluding the positive itself leaves −s⁺ + log Σ_negatives e^s, the decoupled loss.
-    same        names [a] and [c] instead of a matrix: a candidate with the anchor's own name is left out (an
-                anchor itself, other views of its image). Names cost no a × c memory.
+    same        names [a] and [c]: the denominator leaves out a candidate with the anchor's own name (an anchor
+                itself, other views of its image; with the positive itself it is −s⁺ + log Σ_negatives e^s, the
+                decoupled loss). Names cost no a × c memory.
 
     Returns one loss per anchor, so that rows can be chosen, weighted or split before the mean; rows do not
     depend on each other. At least float32 whatever the precision around it. With all rows equal: log(number
@@ -51,8 +49,6 @@ def info_nce(
         if blockwise.held_whole(anchors, candidates):
             logits = anchors @ candidates.T / temperature  # [a, c]
             attracted = logits.gather(1, columns)  # [a, p]
-            if excluded is not None:
-                logits = logits.masked_fill(excluded, -torch.inf)
             if same is not None:
                 logits = logits.masked_fill(same[0][:, None] == same[1], -torch.inf)
             repelled = logits.logsumexp(dim=1)
@@ -60,7 +56,7 @@ def info_nce(
             attracted = torch.stack([torch.einsum("ad,ad->a", anchors, candidates[p]) for p in columns.T], dim=1)
             attracted = attracted / temperature
             k = torch.as_tensor(temperature, dtype=precision, device=anchors.device).reciprocal()
-            repelled = blockwise.row_log_sum_exp(anchors, candidates, k, excluded=excluded, same=same)
+            repelled = blockwise.row_log_sum_exp(anchors, candidates, k, same=same)
         return repelled - (attracted * known).sum(dim=1) / known.sum(dim=1)
 
 
