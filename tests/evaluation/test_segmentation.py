@@ -33,8 +33,11 @@ def test_scores_are_those_of_other_libraries() -> None:
     found, known = Pixels.of(prediction, label, 4), label != IGNORED
     table = torch.from_numpy(confusion_matrix(label[known], prediction[known]))
     assert torch.equal(found.right, table.diag()) and torch.equal(found.predicted, table.sum(dim=0))
+    assert torch.equal(found.labelled, table.sum(dim=1))
     oracle = MulticlassJaccardIndex(num_classes=4, ignore_index=IGNORED, average="none")(prediction, label)
-    assert found.scores()["IoU"] == pytest.approx((100 * oracle).tolist(), abs=0.00501)
+    overlap = found.right / (found.predicted + found.labelled - found.right)
+    assert overlap.tolist() == pytest.approx(oracle.tolist(), rel=1e-5)
+    assert found.scores()["IoU"] == [round(100 * value, 2) for value in overlap.tolist()]
 
 
 def test_images_add_up_and_ignored_pixels_and_names_of_classes_do_not_matter() -> None:
