@@ -1,6 +1,7 @@
 """`unlabel segment`: a run's features against three controls, and what is refused."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image
 
 import unlabel
+from unlabel.data.scenes import IGNORED, open_scenes
 from unlabel.errors import Fault
 
 
@@ -80,3 +82,22 @@ def test_mistakes_are_sentences(cnn_run: Path, roads: Path, tmp_path: Path) -> N
     Image.new("L", (48, 32)).save(tmp_path / "train" / "masks" / "a.png")
     with pytest.raises(Fault, match="test"):
         unlabel.segment(cnn_run, data=tmp_path)
+
+
+def test_labels_that_are_no_class_are_refused_unless_they_are_ignored(
+    cnn_run: Path, roads: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(roads, tmp_path / "roads")
+    mask = tmp_path / "roads" / "test" / "masks" / "0.png"
+    labels = np.asarray(Image.open(mask)).astype(np.int32)
+    labels[-1] = 7
+    Image.fromarray(labels).save(mask)
+    with pytest.raises(Fault, match=r"has classes that .* lacks: name them by `ignore`"):
+        unlabel.segment(cnn_run, data=tmp_path / "roads", ignore=[11])
+    labels[-1] = -1
+    mask.unlink()
+    Image.fromarray(labels).save(mask.with_suffix(".tif"))  # PNG holds no negative numbers
+    with pytest.raises(Fault, match=r"0\.tif has the label -1, .* name it by `ignore`"):
+        open_scenes(tmp_path / "roads" / "test", (32, 48), ignored=[11])
+    _, masks = open_scenes(tmp_path / "roads" / "test", (32, 48), ignored=[11, -1])
+    assert (masks[0, -1] == IGNORED).all() and set(masks[0].unique().tolist()) <= {0, 1, 2, IGNORED}

@@ -179,6 +179,15 @@ def test_a_stopped_distillation_goes_on_to_the_bit(
 # ------------------------------------------------------------------ mistakes
 
 
+def test_the_method_of_the_run_says_where_fine_tuning_begins(before: Path, vit_run: Path, tmp_path: Path) -> None:
+    options = {"labels": 0.2, "epochs": 1, "evaluate": False, **SHORT}
+    for name, run, own, layers in (
+        ("paper", before, {}, 1), ("asked", before, {"from_head": 0}, 0), ("other", vit_run, {}, 0),
+    ):  # fmt: skip
+        unlabel.finetune(run, out=tmp_path / name, **own, **options)
+        assert read(tmp_path / name / "run.json")["hyper"]["from_head"] == layers
+
+
 def test_mistakes_are_sentences(before: Path, tuned: Path, cut_run: Path, tmp_path: Path) -> None:
     out = {"out": tmp_path / "never"}
     with pytest.raises(Fault, match="classifies nothing: `unlabel finetune"):

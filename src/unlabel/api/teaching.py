@@ -51,8 +51,8 @@ def finetune(
     run       a finished run of any method that has a backbone
     resume    a run folder of this function to go on with instead, exactly where its last checkpoint is
     options   labels (share of the images whose labels are used, as many of each class: 0.1, or "10%"), from_head
-              (layers of the run's projector that stay, -1 for all), data (default: the run's own) and the other options
-              of `pretrain`
+              (layers of the run's projector that stay, -1 for all; default: 1 for SimCLR v2, 0 for others), data
+              (default: the run's own) and the other options of `pretrain`
 
     The same network from random weights, with the same labels and updates, is trained too, as the control, unless
     evaluate=False. Several shares, labels="1%,10%,100%", are a run and a control each, in folders of their own inside
@@ -134,6 +134,8 @@ def _begin(kind: str, run: Path, console: Console, options: Mapping[str, Any]) -
     own = {name: getattr(before.run, name) for name in ("data", "eval_data", "limit")}
     chosen = engine_options.check(kind, ({} if "data" in options else own) | plain_values(options))
     known_recipe(chosen)
+    if kind == "finetune":
+        chosen = replace(chosen, hyper={"from_head": method.finetune_from} | chosen.hyper)
     if kind == "finetune" and chosen.run.get("backbone", "auto") != "auto":
         raise Fault(f"fine-tuning goes on with the backbone of {run}: leave out the option `backbone`")
     asked = Run(**chosen.run)

@@ -16,7 +16,7 @@ _EXAMPLES = {
     "finetune": (
         "unlabel finetune runs/simclr-photos-1 --labels 0.1",
         "unlabel finetune runs/simclr-photos-1 --labels 1%,10%,100%",
-        "unlabel finetune runs/simclr_v2-photos-1 --labels 0.01 --from-head 1 --epochs 60",
+        "unlabel finetune runs/simclr_v2-photos-1 --labels 0.01 --epochs 60",
     ),
     "distil": (
         "unlabel distil runs/finetune-photos-1",
@@ -27,7 +27,8 @@ _OWN = {
     "finetune": {
         "labels": "share of the images whose labels are used, as many of each class: 0.1 or 10%; several with commas "
         "are a run and a control each, and one table",
-        "from_head": "layers of the run's projector that stay on the backbone: 0 none, -1 all",
+        "from_head": "layers of the run's projector that stay on the backbone: 0 none, -1 all; "
+        "default: 1 for SimCLR v2, 0 for others",
         "scratch": "begin with random weights instead of the run's",
     },
     "distil": {

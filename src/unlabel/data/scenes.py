@@ -25,7 +25,8 @@ def open_scenes(root: str | Path, size: tuple[int, int], *, ignored: Collection[
 
     ignored  values of masks that are no class; they become `IGNORED`
 
-    Fault where a folder, a mask or a picture is missing or cannot be read, or a mask is coloured.
+    Fault where a folder, a mask or a picture is missing or cannot be read, a mask is coloured, or has
+    a negative label that is not ignored.
     """
     pictures, masks = Path(root) / "images", Path(root) / "masks"
     for place in (pictures, masks):
@@ -45,7 +46,12 @@ def open_scenes(root: str | Path, size: tuple[int, int], *, ignored: Collection[
         except Unreadable as problem:
             raise Fault(f"{problem.path} cannot be read ({problem.reason}): remove it and its mask") from None
         label = _mask(by_stem[stem], size)
-        labels.append(np.where(np.isin(label, list(ignored)), IGNORED, label))
+        label = np.where(np.isin(label, list(ignored)), IGNORED, label)
+        if label.min() < 0:
+            raise Fault(
+                f"{by_stem[stem]} has the label {label.min()}, and classes are counted from 0: name it by `ignore`"
+            )
+        labels.append(label)
     return torch.stack(images), torch.from_numpy(np.stack(labels).astype(np.int64))
 
 

@@ -3,6 +3,10 @@
 Regions are a state of training. They change after few updates, known from the start (`policies.refreshes`). The
 loader draws nothing ahead across these, and checkpoints hold them: so a batch stays a function of (seed, update) and of
 what was learned until the last refresh, and a resumed run goes on with the same crops.
+
+Departures
+    The network is shown the whole image, resized, where ContrastiveCrop's heat maps are of the test transform, which
+    may cut the image's borders off.
 """
 
 from collections.abc import Collection

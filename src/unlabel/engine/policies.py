@@ -1,4 +1,10 @@
-"""View policies: options of a run that change where any method's views are cut, and what is behind their objects."""
+"""View policies: options of a run that change where any method's views are cut, and what is behind their objects.
+
+Departures
+    Moments at which regions are looked for are shares of the training, where ContrastiveCrop's are numbers of epochs.
+    A policy changes where views are cut and nothing else of them: colours, scales and the plan stay the method's own.
+    Swapped backgrounds give a hard negative only to methods that take one.
+"""
 
 from dataclasses import replace
 from itertools import count, takewhile

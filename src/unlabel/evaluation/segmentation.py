@@ -38,27 +38,32 @@ class Pixels:
 
     @classmethod
     def of(cls, prediction: Int[Tensor, "..."], label: Int[Tensor, "..."], classes: int) -> "Pixels":
-        """Of some pixels. `label` is a class, or `IGNORED`; ValueError for anything else."""
+        """Of some pixels; `prediction` is a class. A label that is neither a class nor `IGNORED` counts as no class's.
+
+        Its prediction still counts, as in mmsegmentation: whoever reads masks checks their labels before.
+        """
         known = label != IGNORED
         p, g = prediction[known], label[known]
-        if len(g) and not 0 <= int(g.min()) <= int(g.max()) < classes:
-            raise ValueError(
-                f"labels are classes from 0 to {classes - 1} or {IGNORED}, not {int(g.min())} to {int(g.max())}"
-            )
-        return cls(*(torch.bincount(part, minlength=classes) for part in (p[p == g], p, g)))
+        g_in = g[(g >= 0) & (g < classes)]
+        return cls(*(torch.bincount(part, minlength=classes) for part in (p[p == g], p, g_in)))
 
     def __add__(self, other: "Pixels") -> "Pixels":
         return Pixels(self.right + other.right, self.predicted + other.predicted, self.labelled + other.labelled)
 
     def scores(self) -> dict[str, Any]:
-        """{"aAcc", "mIoU", "mAcc" in %, "IoU": [C] in %, None where there is none}; all None without a known pixel."""
+        """{"aAcc", "mIoU", "mAcc" in %, "IoU": [C]} in % to 2 decimals; None where there is none."""
         right, labelled = self.right.double(), self.labelled.double()
         iou, accuracy = 100 * right / (self.predicted + labelled - right), 100 * right / labelled
         means = {"aAcc": 100 * right.sum() / labelled.sum(), "mIoU": iou.nanmean(), "mAcc": accuracy.nanmean()}
         return {
-            **{name: None if value.isnan() else float(value) for name, value in means.items()},
-            "IoU": [None if value.isnan() else float(value) for value in iou],
+            **{name: _rounded(value) for name, value in means.items()},
+            "IoU": [_rounded(value) for value in iou],
         }
+
+
+def _rounded(value: Tensor) -> float | None:
+    """To 2 decimals; None for what is not a number."""
+    return None if value.isnan() else round(float(value), 2)
 
 
 @dataclass(frozen=True)

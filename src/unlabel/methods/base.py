@@ -119,6 +119,8 @@ class Method(pl.LightningModule, ABC):
     """Whether the loss looks at `batch.tokens`, texts; there are then hyperparameters `vocabulary` and `context`."""
     host: ClassVar[Literal["any", "vit"]] = "any"
     """Which backbones the method can train."""
+    finetune_from: ClassVar[int] = 0
+    """How many layers of the projector stay on the backbone in fine-tuning, unless the user says otherwise."""
     limits: ClassVar[dict[str, tuple[float, float]]] = {}
     """Closed ranges of hyperparameters; those not listed must be >= 0."""
     takes_negatives: bool = False

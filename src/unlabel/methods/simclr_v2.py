@@ -60,6 +60,7 @@ class SimCLRv2(Method):
     family = "joint-embedding"
     paper = "2006.10029"
     year = 2020
+    finetune_from = 1
     limits: ClassVar = {
         "temperature": (1e-3, 100.0),
         "projector_layers": (1, 8),

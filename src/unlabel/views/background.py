@@ -3,6 +3,12 @@
 Ryali, Schwab, Morcos, arXiv 2103.12719: BG_RM ("remove"), BG_Random ("random"), BG_Swaps ("swap"). A background is that
 of another image, whose own object is covered as in the Backgrounds Challenge (Xiao et al., arXiv 2006.09994): the
 smallest box around it is filled with the largest strip beside that box, repeated.
+
+Departures
+    Masks come from whoever gives them, by default from GrabCut, where the paper has DeepUSPS's.
+    The image whose background is taken is any of the data set, where the paper's is one of the batch: what is drawn
+    then depends on seed, epoch and image alone.
+    The share of images that get another background, 0.2, is a choice; the paper's values are not confirmed.
 """
 
 import numpy as np

@@ -5,6 +5,13 @@ contrastive  boxes of the same sides whose middle lies in a region of the image,
              (Peng, Wang, Zhu, You, ContrastiveCrop, CVPR 2022, arXiv 2202.03278, section 3)
 salient      boxes of the same sides whose middle is near an object, and which must show a share of it
              (Selvaraju, Desai, Johnson, Naik, CAST, CVPR 2021, arXiv 2012.04630, section 3.1)
+
+Departures
+    contrastive  places lie from where the middle is on the region's first edge to where it is on its last, both clipped
+                 to the image. By this formula alpha = 1 and a region that is the whole image give the random crop: the
+                 first place is 0 and the last the largest that fits, so no more mass lies at borders. The last place
+                 is drawn as often as the others.
+    salient      an image in which nothing stands out is all object, where the authors replace it by another image.
 """
 
 from collections.abc import Sequence
