@@ -11,7 +11,7 @@ pretrained = unlabel.pretrain("simclr_v2", data=data, budget="5m")
 print(pretrained.verdict.sentence)
 
 # 2. With a tenth of the labels, from the first layer of the projector on.
-tuned = unlabel.finetune(pretrained.folder, labels=0.1, from_head=1)
+tuned = unlabel.finetune(pretrained.folder, labels=0.1)
 print(tuned.verdict.sentence)
 
 # 3. Without labels again: a student learns what the fine-tuned network says of all images.
