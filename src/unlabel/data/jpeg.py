@@ -83,7 +83,7 @@ def _turned(data: bytes) -> bool:
 
 def _upright(data: bytes) -> bool:
     """Whether nothing that stands before the pixels can be taken to turn them. False where anything is odd."""
-    at, exif_seen = 2, False
+    at = 2
     while len(data) >= at + 4 and data[at] == 0xFF:
         marker, end = data[at + 1], at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
         if marker == _SCAN:
@@ -93,9 +93,8 @@ def _upright(data: bytes) -> bool:
         if marker == _APP1:
             segment = data[at + 4 : end]
             if segment.startswith(_EXIF):
-                if exif_seen or not _exif_upright(segment[len(_EXIF) :]):
+                if not _exif_upright(segment[len(_EXIF) :]):
                     return False
-                exif_seen = True
             elif _XMP_TURNS.search(segment):
                 return False
         at = end
