@@ -127,6 +127,7 @@ SIX, ONE = (0x0112, 3, 1, 6), (0x0112, 3, 1, 1)
         [exif(SIX, place=9)],
         [exif(SIX, place=4000)],
         [exif(SIX)[:-8]],
+        [exif(SIX, (0x0128, 3, 1, 2))[:-8]],  # cut off behind it
         [exif(SIX)[:10]],
         [b"Exif\0\0"],
         [b"Exif\0\0" + exif(SIX)],  # its name twice
