@@ -2,15 +2,17 @@
 
 import io
 import os
+import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from sklearn.datasets import load_sample_image
 from torch import Tensor
 
+from unlabel.data import jpeg
 from unlabel.data.decode import decode, look_at_file
 from unlabel.data.folder import Folder
 from unlabel.data.jpeg import plain_jpeg
@@ -33,16 +35,37 @@ def turned(orientation: int) -> bytes:
     return encoded(exif=exif)
 
 
+def app(*segments: bytes, number: int = 1) -> bytes:
+    """The photograph with application segments of these contents behind its first marker."""
+    data, marker = encoded(), bytes([0xFF, 0xE0 + number])
+    return data[:2] + b"".join(marker + struct.pack(">H", len(s) + 2) + s for s in segments) + data[2:]
+
+
+def exif(*entries: tuple[int, int, int, int], order: str = "<", place: int = 8) -> bytes:
+    """An EXIF segment whose first directory has these (tag, type, count, short)."""
+    head = {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(order + "I", place)
+    rows = b"".join(struct.pack(order + "HHIHH", *entry, 0) for entry in entries)
+    return b"Exif\0\0" + head + struct.pack(order + "H", len(entries)) + rows + bytes(4)
+
+
+def xmp(text: str) -> bytes:
+    return b"http://ns.adobe.com/xap/1.0/\0" + f"<x:xmpmeta><rdf:Description {text}</x:xmpmeta>".encode()
+
+
+def as_pillow_turns_it(data: bytes) -> np.ndarray:
+    return np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(data))))
+
+
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 @pytest.mark.parametrize(
     "options", [{}, {"quality": 30}, {"subsampling": 0}, {"progressive": True}, {"optimize": True}]
 )
 def test_pixels_are_pillows_to_the_bit(mode: str, options: dict) -> None:
     data = encoded(PHOTO.convert(mode), **options)
-    jpeg = plain_jpeg(data)
+    plain = plain_jpeg(data)
     want = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
-    assert jpeg is not None and jpeg.size == (427, 640) and jpeg.mode == mode
-    assert np.array_equal(jpeg.pixels().permute(1, 2, 0).numpy(), want)
+    assert plain is not None and plain.size == (427, 640) and plain.mode == mode
+    assert np.array_equal(plain.pixels().permute(1, 2, 0).numpy(), want)
 
 
 def test_what_is_not_plain_is_left_to_pillow() -> None:
@@ -59,6 +82,85 @@ def test_what_is_not_plain_is_left_to_pillow() -> None:
     ):
         assert plain_jpeg(data) is None
     assert decode(io.BytesIO(turned(6)), "p").pixels.shape == (3, 640, 427)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_all_orientations_are_pillows(orientation: int) -> None:
+    entry = (0x0112, 3, 1, orientation)
+    for data in (
+        turned(orientation),
+        app(exif((0x0103, 3, 1, 6), entry, order="<")),
+        app(exif((0x0103, 3, 1, 6), entry, order=">")),
+        app(xmp(f'tiff:Orientation="{orientation}"/>')),
+        app(xmp(f"><tiff:Orientation>{orientation}</tiff:Orientation>")),
+        app(exif((0x0103, 3, 1, 6)), xmp(f'tiff:Orientation="{orientation}"/>')),
+        app(exif((0x0112, 3, 1, 1)), xmp(f'tiff:Orientation="{orientation}"/>')),
+        app(exif(entry), xmp('tiff:Orientation="1"/>')),
+        app(xmp('tiff:Orientation="1"/>'), exif(entry)),
+    ):
+        got = decode(io.BytesIO(data), "p").pixels.permute(1, 2, 0).numpy()
+        assert np.array_equal(got, as_pillow_turns_it(data))
+
+
+def test_exif_far_from_the_start_counts() -> None:
+    profile = [b"ICC_PROFILE\0" + bytes([k, 2]) + bytes(60_000) for k in (1, 2)]
+    data = app(*profile, number=2)
+    place = 2 + 2 * (60_014 + 4)
+    data = data[:place] + app(exif((0x0112, 3, 1, 6)))[2:]
+    assert plain_jpeg(data) is None and decode(io.BytesIO(data), "p").pixels.shape == (3, 640, 427)
+
+
+SIX, ONE = (0x0112, 3, 1, 6), (0x0112, 3, 1, 1)
+
+
+@pytest.mark.parametrize(
+    "segments",
+    [
+        [exif(ONE, SIX)],  # said twice
+        [exif(SIX, ONE)],
+        [exif((0x0112, 4, 1, 6))],  # of other types
+        [exif((0x0112, 1, 1, 6))],
+        [exif((0x0112, 3, 2, 6))],  # two values
+        [exif((0x0112, 3, 0, 6), SIX)],
+        [exif((0x0112, 99, 1, 1), SIX)],
+        [exif((0x010E, 2, 5000, 3), SIX)],  # text far beyond the end
+        [exif(SIX, place=9)],
+        [exif(SIX, place=4000)],
+        [exif(SIX)[:-8]],
+        [exif(SIX, (0x0128, 3, 1, 2))[:-8]],  # cut off behind it
+        [exif(SIX)[:10]],
+        [b"Exif\0\0"],
+        [b"Exif\0\0" + exif(SIX)],  # its name twice
+        [b"Exif\0\0XX*\0" + exif(SIX)[10:]],
+        [exif(ONE), exif(SIX)],
+        [exif()[:14], exif(SIX)[14:]],
+        [b"", exif(SIX)],
+        [exif(ONE, place=4000), xmp('tiff:Orientation="6"/>')],
+    ],
+)
+def test_odd_exif_is_what_pillow_takes_it_for(segments: list[bytes]) -> None:
+    data = app(*segments)
+    got = decode(io.BytesIO(data), "p").pixels.permute(1, 2, 0).numpy()
+    try:
+        want = as_pillow_turns_it(data)
+    except (SyntaxError, OSError, struct.error):
+        want = np.asarray(Image.open(io.BytesIO(data)))
+    assert np.array_equal(got, want)
+
+
+def test_pillow_is_not_asked_about_what_is_clear(monkeypatch: pytest.MonkeyPatch) -> None:
+    clear = (
+        encoded(),
+        turned(1),
+        app(exif()),
+        app(exif(ONE, order=">"), xmp('tiff:Orientation="1"/>')),
+        app(xmp("/>")),
+    )
+    odd = turned(2)
+    monkeypatch.setattr(jpeg.Image, "open", lambda *_, **__: pytest.fail("asked"))
+    assert all(plain_jpeg(data) is not None for data in clear)
+    with pytest.raises(pytest.fail.Exception, match="asked"):
+        plain_jpeg(odd)
 
 
 def test_a_cut_off_picture_is_refused_as_before() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+import simplejpeg
 import torch
 from click.testing import CliRunner
 from PIL import Image
@@ -92,6 +93,25 @@ def test_packing_that_was_cut_off_goes_on_to_the_same_file(folder: Path, tmp_pat
     assert (tmp_path / "cut.pack").read_bytes() == data
     if cut in (-9, -3, -1):
         assert len(asked) <= 1, "whole batches are not made again"
+
+
+def test_jpegs_of_two_kinds_do_not_mix(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, kinds = tmp_path / "a.pack", []
+    for jpeg in ({}, packs._JPEG):  # first as packs were written before
+        with monkeypatch.context() as patch:
+            patch.setattr(packs, "_JPEG", jpeg)
+            file.unlink(missing_ok=True)
+            write_pack(Folder(folder), file, size=100, quality=80)
+        pack = Pack(file)
+        pack.verify()
+        kinds.append({simplejpeg.decode_jpeg_header(pack._cell("image", i).as_py())[3] for i in range(len(pack))})
+        if not jpeg:
+            begun = file.read_bytes()[:-1]
+    assert kinds == [{"444"}, {"420"}]
+    file.write_bytes(begun)
+    with pytest.raises(Fault, match=r"other options or pictures \(colorsubsampling\)"):
+        write_pack(Folder(folder), file, size=100, quality=80)
+    assert file.read_bytes() == begun
 
 
 @pytest.mark.parametrize("quality", [80, None])

@@ -3,7 +3,7 @@
 What is decided here, once, for every source of encoded pictures:
 
 - Animations and multi-page files: the first frame.
-- EXIF orientation is applied. EXIF that cannot be parsed is ignored.
+- EXIF orientation is applied, or that of XMP where EXIF has none. EXIF that cannot be parsed is ignored.
 - Transparent pixels are blended over white, also where a palette or a colour key makes them transparent.
 - Grey pictures get three equal channels; CMYK, YCbCr, HSV and palettes are converted by Pillow, LAB by its
   colour management; ICC profiles are otherwise ignored, as is usual in training.

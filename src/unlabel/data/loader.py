@@ -30,7 +30,7 @@ from unlabel.data.captions import Tokenise, tokens_of
 from unlabel.data.source import Look, Source, Unreadable
 from unlabel.errors import Fault
 from unlabel.views import Batch, Objects, Recipe, least_sizes, render_saliency, rescaled, sample_all
-from unlabel.views.batched import render_batch
+from unlabel.views.batched import Placed, render_batch
 from unlabel.views.philox import ORDER, words
 from unlabel.views.saliency import fitted
 
@@ -51,7 +51,7 @@ class _Draft:
     """A batch of which the views with a transform of the user's own are still missing."""
 
     views: list[Tensor | None]
-    images: list[list[Tensor]]  # of each source; kept only while views are missing
+    images: list[Placed]  # of each source; kept only while views are missing
     index: np.ndarray
     records: list[np.ndarray]
     masks: Tensor | None
@@ -103,6 +103,7 @@ class ViewLoader:
         self.sources = sources_of(recipe, sources)
         check_objects(recipe, self.sources[0])
         self.recipe = recipe
+        self._looks_at_objects, self._crops_objects = recipe.looks_at_objects, recipe.crops_objects
         # A hard negative is drawn and rendered as one more view, like the second.
         negative = recipe.background is not None and recipe.background.negative
         self._drawing = replace(recipe, views=(*recipe.views, recipe.views[:2][-1])) if negative else recipe
@@ -171,15 +172,19 @@ class ViewLoader:
         ]
         indices = [np.array([one.index for one in domain], np.int64) for domain in found]
         sizes = [np.array([one.look.size for one in domain], np.int64) for domain in found]
-        objects = [_mask_of(one) for one in found[0]] if self.recipe.looks_at_objects else []
+        objects = [_mask_of(one) for one in found[0]] if self._looks_at_objects else []
         records, masks = sample_all(
             self._drawing, seed=self.seed, epoch=epoch, indices=indices, sizes=sizes,
             regions=None if self.regions is None else self.regions[indices[0]],
-            objects=Objects.of([mask[0].numpy() > 0 for mask in objects]) if self.recipe.crops_objects else None,
+            objects=Objects.of([mask[0].numpy() > 0 for mask in objects]) if self._crops_objects else None,
         )  # fmt: skip
-        images = [self._decoded([one.look for one in domain], number, records) for number, domain in enumerate(found)]
+        images = [
+            self._decoded([one.look for one in domain], sizes[number], number, records)
+            for number, domain in enumerate(found)
+        ]
         objects = [
-            fitted(mask, (image.shape[1], image.shape[2])) for mask, image in zip(objects, images[0], strict=False)
+            fitted(mask, (image.shape[1], image.shape[2]))
+            for mask, image in zip(objects, images[0].images, strict=False)
         ]
         shown, matched = self._with_backgrounds(epoch, indices[0], images, objects)
         views = [
@@ -199,35 +204,36 @@ class ViewLoader:
         )
 
     def _with_backgrounds(
-        self, epoch: int, indices: np.ndarray, images: list[list[Tensor]], objects: list[Tensor]
-    ) -> tuple[list[list[Tensor]], np.ndarray | None]:
+        self, epoch: int, indices: np.ndarray, images: list[Placed], objects: list[Tensor]
+    ) -> tuple[list[Placed], np.ndarray | None]:
         """What each view is rendered from, and which images have a hard negative."""
         background, views = self.recipe.background, self.recipe.views
         if background is None:
             return [images[view.source] for view in views], None
         behind = Backgrounds(background, self.sources[0], seed=self.seed, epoch=epoch, views=len(views))
         shown = [
-            behind.view(k, indices, images[0], objects) if view.source == 0 else images[view.source]
+            Placed.of(behind.view(k, indices, images[0].images, objects)) if view.source == 0 else images[view.source]
             for k, view in enumerate(views)
         ]
         if not background.negative:
             return shown, None
-        negatives, matched = behind.negatives(indices, images[0], objects)
-        return [*shown, negatives], matched
+        negatives, matched = behind.negatives(indices, images[0].images, objects)
+        return [*shown, Placed.of(negatives)], matched
 
-    def _decoded(self, looks: list[Look], number: int, records: list[np.ndarray]) -> list[Tensor]:
+    def _decoded(self, looks: list[Look], whole: np.ndarray, number: int, records: list[np.ndarray]) -> Placed:
         """The pictures of one domain, once for all its views, no larger than the largest of them needs.
 
-        Where pictures come smaller than they are, the boxes in `records` are put into their pixels.
+        whole: int [B, 2], their (height, width). Where pictures come smaller than that, the boxes in `records` are put
+        into their pixels.
         """
         views = self._drawing.views
         mine = [k for k, view in enumerate(views) if view.source == number]
         if any(views[k].transform is not None for k in mine):
-            return [look.pixels(None) for look in looks]
+            return Placed.of([look.pixels(None) for look in looks])
         least = np.max([least_sizes(records[k], views[k]) for k in mine], axis=0)
-        images = [look.pixels((int(h), int(w))) for look, (h, w) in zip(looks, least, strict=True)]
-        sizes = np.array([image.shape[1:] for image in images], np.int64)
-        if (sizes != np.array([look.size for look in looks])).any():
+        images = Placed.of([look.pixels((h, w)) for look, (h, w) in zip(looks, least.tolist(), strict=True)])
+        sizes = images.shapes[:, 1:]
+        if (sizes != whole).any():
             for k in mine:
                 records[k] = rescaled(records[k], views[k], sizes)
         return images
@@ -250,9 +256,9 @@ class ViewLoader:
             draft.matched,
         )
 
-    def _render(self, images: list[Tensor], records: np.ndarray, k: int) -> Tensor:
+    def _render(self, images: Placed, records: np.ndarray, k: int) -> Tensor:
         view = self._drawing.views[k]
-        shape = (len(images), view.channels, view.size, view.size)
+        shape = (len(images.images), view.channels, view.size, view.size)
         return render_batch(images, records, view, self._buffers.take(shape, self.memory_format, self.dtype))
 
     def _look(self, number: int, epoch: int, position: int) -> _Found:
@@ -261,8 +267,8 @@ class ViewLoader:
         for index in self._candidates(number, epoch, position):
             if index in source.skipped:
                 continue
-            mask = source.mask(index) if number == 0 and self.recipe.looks_at_objects else None
-            if number == 0 and self.recipe.crops_objects and (mask is None or not mask.any()):
+            mask = source.mask(index) if number == 0 and self._looks_at_objects else None
+            if number == 0 and self._crops_objects and (mask is None or not mask.any()):
                 continue
             try:
                 return _Found(index, source.look(index), mask)

@@ -40,6 +40,9 @@ from unlabel.errors import Fault
 SUFFIX = ".pack"
 BATCH = 256  # rows; what is lost at most when packing is cut off
 _VERSION = 3
+# How JPEGs are written beside their quality, told in the pack: colours at half the size, as cameras do it, are decoded
+# a fifth faster than at full size. At quality 90 it costs photographs 0.4 dB of 41.
+_JPEG = {"colorsubsampling": "420"}
 _BEGIN = b"\xff\xff\xff\xff"  # of every message, before the length of its metadata
 _END = _BEGIN + b"\0\0\0\0"
 _ENTRY = np.dtype([("start", "<u8"), ("length", "<u4"), ("crc", "<u4")])
@@ -87,6 +90,7 @@ def write_pack(
         raise Fault(f"JPEGs are RGB images, and those of {source.name} have {source.channels} channels: pack them raw")
     facts = {"version": _VERSION, "size": size, "quality": quality, "pictures": len(source),
              "channels": source.channels, "classes": source.classes, "source": source.fingerprint()}  # fmt: skip
+    facts |= {} if quality is None else _JPEG
     schema = pa.schema(_COLUMNS, metadata={_KEY: json.dumps(facts)})
     begun = _begin(Path(file), schema, facts)
     total = len(source)
@@ -154,7 +158,7 @@ def _row(source: Source, i: int, size: int, quality: int | None) -> dict[str, An
         return None  # the source has noted it
     if pixels.shape[:2] != target:
         pixels = np.stack([_resized(pixels[..., c], target) for c in range(source.channels)], axis=2)
-    image = pixels.tobytes() if quality is None else simplejpeg.encode_jpeg(pixels, quality=quality)
+    image = pixels.tobytes() if quality is None else simplejpeg.encode_jpeg(pixels, quality=quality, **_JPEG)
     return {"image": image, "height": target[0], "width": target[1], "path": source.path(i),
             "label": int(source.labels[i]), "index": i}  # fmt: skip
 

@@ -6,7 +6,7 @@
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -24,10 +24,45 @@ _prepared: list[bool] = []  # not empty: the renderer is compiled
 _preparing = threading.Lock()  # threads that draw views wait for one of them to do it
 
 
-def render_batch(images: Sequence[Tensor], records: np.ndarray, view: View, out: Tensor | None = None) -> Tensor:
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """B images and where they lie in memory: looked up once for all the views that show them.
+
+    images     tensors [C, H, W] uint8, channels apart or side by side
+    addresses  int64 [B] of their first bytes
+    layout     int64 [B, 3], steps in bytes from channel to channel, row to row, column to column
+    shapes     int64 [B, 3]
+    """
+
+    images: list[Tensor]
+    addresses: np.ndarray
+    layout: np.ndarray
+    shapes: np.ndarray
+
+    @classmethod
+    def of(cls, images: Sequence[Tensor]) -> "Placed":
+        """These images, copied where their rows do not lie in one piece. Raises ValueError for other tensors."""
+        if any(image.dtype != torch.uint8 or image.ndim != 3 for image in images):
+            raise ValueError("images must be uint8 tensors [C, H, W]")
+        placed = [image if _in_rows(image) else image.contiguous() for image in images]
+        addresses = np.array([image.data_ptr() for image in placed], np.int64)
+        return cls(placed, addresses, _rows([x.stride() for x in placed]), _rows([x.shape for x in placed]))
+
+
+def _rows(triples: Sequence[tuple[int, ...]]) -> np.ndarray:
+    """int64 [B, 3]. Where all are alike, which numpy is not asked to find out, one is repeated."""
+    if len(set(triples)) == 1:
+        return np.repeat(np.array(triples[:1], np.int64), len(triples), axis=0)
+    return np.array(triples, np.int64).reshape(-1, 3)
+
+
+def render_batch(
+    images: Sequence[Tensor] | Placed, records: np.ndarray, view: View, out: Tensor | None = None
+) -> Tensor:
     """Render one view of B images.
 
-    images   B tensors [C, H, W] uint8, of any sizes, channels apart or side by side in memory
+    images   B tensors [C, H, W] uint8, of any sizes, channels apart or side by side in memory; `Placed` where several
+             views show the same ones
     records  RECORD [B], what `sample` drew for them
     out      [B, C, S, S] to write into, contiguous or channels_last; None: a new contiguous one of float32. float32 and
              bfloat16 get the normalised pixels; uint8 gets them as they are, 0 to 255, to be normalised elsewhere
@@ -36,22 +71,23 @@ def render_batch(images: Sequence[Tensor], records: np.ndarray, view: View, out:
 
     Raises ValueError for images that are not what the records were drawn for.
     """
+    pictures = images.images if isinstance(images, Placed) else images
     if out is None:
-        out = torch.empty(len(images), view.channels, view.size, view.size)
+        out = torch.empty(len(pictures), view.channels, view.size, view.size)
     if view.transform is not None:
         if not out.is_floating_point():
             raise ValueError("a transform of the user's own gives normalised floats: `out` cannot be uint8")
-        for x, image, record in zip(out, images, records, strict=True):
+        for x, image, record in zip(out, pictures, records, strict=True):
             x.copy_(render(image, record, view))
     elif view.strong:
         _render_strong(images, records, view, out)
-    elif len(images):
+    elif len(pictures):
         prepare_renderer()
-        _render(images, records, view, out)
+        _render(images if isinstance(images, Placed) else Placed.of(images), records, view, out)
     return out
 
 
-def _render_strong(images: Sequence[Tensor], records: np.ndarray, view: View, out: Tensor) -> None:
+def _render_strong(images: Sequence[Tensor] | Placed, records: np.ndarray, view: View, out: Tensor) -> None:
     """The usual steps compiled, in 8 bits, and the strong operations on what they give."""
     usual = torch.empty(out.shape, dtype=torch.uint8)
     render_batch(images, records, replace(view, strong=0), usual)
@@ -76,26 +112,25 @@ def _prepare(say: Callable[[str], None]) -> None:
     try:
         view, image = View(size=8), torch.zeros(3, 8, 8, dtype=torch.uint8)
         record = sample(view, seed=0, epoch=0, view_index=0, indices=np.zeros(1, np.int64), sizes=np.array([[8, 8]]))
-        _render([image], record, view, torch.empty(1, 3, 8, 8))
+        _render(Placed.of([image]), record, view, torch.empty(1, 3, 8, 8))
     finally:
         timer.cancel()
 
 
-def _render(images: Sequence[Tensor], records: np.ndarray, view: View, out: Tensor) -> None:
+def _render(images: Placed, records: np.ndarray, view: View, out: Tensor) -> None:
     from unlabel.views import kernels  # numba takes a second to import: only when something is rendered
 
     steps = {"jitter": kernels.JITTER, "grey": kernels.GREY, "blur": kernels.BLUR, "solarise": kernels.SOLARISE}
     kind = {"pad": kernels.PAD, "load": kernels.LOAD}.get(view.crop, kernels.BOX)
     frame = view.load_size if view.load_size is not None and view.crop == "load" else view.size
-    images = [image if _in_rows(image) else image.contiguous() for image in images]
     records = np.require(records, requirements=("C", "W"))
     _refuse(images, records, view, out, frame)
     forms = {torch.float32: kernels.FLOAT32, torch.bfloat16: kernels.BFLOAT16, torch.uint8: kernels.UINT8}
     if out.dtype not in forms:
         raise ValueError(f"`out` must be float32, bfloat16 or uint8, not {out.dtype}")
     kernels.render_all(
-        np.array([image.data_ptr() for image in images], np.int64),
-        np.array([image.stride() for image in images], np.int64),
+        images.addresses,
+        images.layout,
         records,
         (kind, frame, view.interpolation == "bicubic", view.blur_kernel // 2, view.size, out.shape[1]),
         np.array([steps[step] for step in view.order if step in steps], np.int64),
@@ -108,10 +143,10 @@ def _render(images: Sequence[Tensor], records: np.ndarray, view: View, out: Tens
     )
 
 
-def _scratch(images: Sequence[Tensor], view: View, channels: int) -> int:
+def _scratch(images: Placed, view: View, channels: int) -> int:
     """How many numbers rendering needs room for: a view, and another half resized, blurred, or a row of an image."""
     blurred = view.size * (view.size + view.blur_kernel - 1)
-    row = channels * max(image.shape[2] for image in images)
+    row = channels * int(images.shapes[:, 2].max())
     return channels * view.size**2 + max(channels * view.size**2, blurred, row)
 
 
@@ -121,21 +156,19 @@ def _in_rows(image: Tensor) -> bool:
     return step == 1 or (plane == 1 and step == image.shape[0])
 
 
-def _refuse(images: Sequence[Tensor], records: np.ndarray, view: View, out: Tensor, frame: int) -> None:
+def _refuse(images: Placed, records: np.ndarray, view: View, out: Tensor, frame: int) -> None:
     """The compiled code reads and writes memory unchecked: nothing that does not fit may reach it."""
-    want = (len(images), view.channels, view.size, view.size)
+    want = (len(images.images), view.channels, view.size, view.size)
     if out.shape != want or out.device.type != "cpu":
         raise ValueError(f"`out` must be a tensor {want} on the host, not {tuple(out.shape)} on {out.device}")
     if not (out.is_contiguous() or out.is_contiguous(memory_format=torch.channels_last)):
         raise ValueError("`out` must be contiguous or channels_last")
-    if len(records) != len(images):
-        raise ValueError(f"{len(images)} images and {len(records)} records")
-    shapes = np.array([image.shape for image in images])
+    if len(records) != len(images.images):
+        raise ValueError(f"{len(images.images)} images and {len(records)} records")
     sizes = np.stack((records["source_height"], records["source_width"]), axis=1)
-    alike = shapes.shape[1:] == (3,) and (shapes[:, 0] == view.channels).all()
-    if not alike or any(image.dtype != torch.uint8 for image in images):
+    if (images.shapes[:, 0] != view.channels).any():
         raise ValueError(f"images must be uint8 tensors [{view.channels}, H, W]")
-    if (shapes[:, 1:] != sizes).any():
+    if (images.shapes[:, 1:] != sizes).any():
         raise ValueError("the records were drawn for images of other sizes")
     coloured = records["grey"] | (records["saturation"] != 1) | (records["hue"] != 0)
     if view.channels != 3 and coloured.any():
