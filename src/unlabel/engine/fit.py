@@ -144,6 +144,8 @@ def fit(
     method = prepare(job, build)
     view = evaluation(job.size, *_statistics(job, method))
     monitor = Monitor(sources, view, job.settings.device)
+    if job.run.monitors and not resume and monitor.lack:
+        console.print(monitor.lack, highlight=False, soft_wrap=True)
     stored = checkpoint.load(folder.checkpoint) if resume else None
     album = None
     if draws(method):

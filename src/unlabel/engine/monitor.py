@@ -78,6 +78,19 @@ class Monitor:
         self.neighbours: tuple[int, Tensor] | None = None
         self.spectra: dict[str, dict[str, list[int] | list[float]]] = {}
 
+    @property
+    def lack(self) -> str:
+        """Why there will be no live kNN although labels are known, in a sentence; "" where it is not so."""
+        memory, queries = self.sources.memory.labels, self.sources.queries.labels
+        if not ((memory >= 0).any() or (queries >= 0).any()):
+            return ""
+        if not len(self.asked):
+            return "no live kNN: none of the images that are asked about has a label"
+        classes = len(np.unique(memory[self.memory])) if (memory >= 0).any() else 0
+        if classes < 2:
+            return f"no live kNN: it needs labels of two classes, and the images to remember have {classes}"
+        return ""
+
     def _extract(self, method: Method, source: Source, indices: np.ndarray) -> Features:
         return extract(method.embed, source, self.view, indices=indices, device=self.device)
 
@@ -85,7 +98,7 @@ class Monitor:
         """One reading: what `diagnostics.measure` says of the queries, and what it says of their embeddings in the
         loss, as "projection_std" and so on, where they are not the representations. Where there is what it takes, also
 
-        "knn"                 in %; labels of two classes, and of queries
+        "knn", "knn_queries"  in %, and how many images were asked about; labels of two classes, and of queries
         "neighbour_stability" since the last reading, if that was taken at an earlier update
         "codes_used" ...      all of `diagnostics.measure_codes`; prototypes
         "teacher_distance", "teacher_divergence"   of backbones: `parameter_distance`, and `embedding_divergence` of
@@ -118,6 +131,7 @@ class Monitor:
         reading |= apart | self._kept(method, queries)
         if known is not None and known.enough:
             reading["knn"] = knn_accuracy(known.memory, known.labels, known.queries, known.truth)
+            reading["knn_queries"] = float(len(known.truth))
         return reading
 
     def _known(self, method: Method, queries: Features) -> Known:
