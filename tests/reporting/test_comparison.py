@@ -14,6 +14,7 @@ from unlabel.api import compare
 from unlabel.errors import Fault
 from unlabel.reporting.comparison import Comparison, comparison, rank_correlations
 from unlabel.reporting.comparison_charts import charts, over_seeds
+from unlabel.reporting.leaderboard import write_leaderboard
 from unlabel.reporting.members import read_runs
 from unlabel.reporting.topics import topics
 
@@ -163,6 +164,51 @@ def test_a_seed_measured_otherwise_is_kept_apart(tmp_path: Path) -> None:
     found = comparison(read_runs([tmp_path]))
     assert [[line.seeds for line in section.lines] for section in found.sections] == [["1 of 2"], ["1 of 2"]]
     assert "k differ" in found.notes[0]
+
+
+def test_a_part_with_another_protocol_of_its_own_is_left_out(tmp_path: Path) -> None:
+    def retrieval(value: float, chance: float, **protocol: object) -> dict[str, object]:
+        return {"protocol": protocol, "run": {"mAP": value}, "chance": {"mAP": chance}, "random": {"mAP": chance + 1}}
+
+    old, new = {"version": 1, "queries": 9}, {"version": 2, "queries": 9}
+    small_run(tmp_path / "a", found={"retrieval": retrieval(30.0, 10.0, **old, weights="x")})
+    small_run(tmp_path / "b", seed=1, found={"retrieval": retrieval(32.0, 10.0, **old, weights="y")})
+    small_run(tmp_path / "c", method="swav", found={"retrieval": retrieval(90.0, 50.0, **new)})
+    small_run(tmp_path / "d", method="simsiam", knn=40.0)  # whose file says no protocol of retrieval
+    (section,) = (found := comparison(read_runs([tmp_path]))).sections
+    rows = {row.name: row.numbers for row in section.rows}
+    assert rows["simclr"]["map"] == [30.0, 32.0] and rows["simsiam"]["map"] == [20.0]
+    assert "map" not in rows["swav"] and rows["swav"]["knn"] == [60.0]
+    assert rows["guessing"]["map"] == [10.0] and rows["random weights, resnet18"]["map"] == [11.0, 12.0]
+    (note,) = [note for note in found.notes if "retrieval" in note]
+    assert f"retrieval: measured by another protocol in {tmp_path / 'c'} (version differ)" in note
+
+
+def test_of_as_many_runs_the_newer_protocol_stays_and_nested_parts_go_alone(tmp_path: Path) -> None:
+    objects = {"pointing": {"run": 50.0, "chance": 20.0}, "swapped": {"knn": {"run": {"swapped": 30.0}}}}
+    for i, version in enumerate((1, 2)):
+        protocols = {"swapped": {"version": version}, "pointing": {"version": 1}}
+        small_run(tmp_path / f"{i}", method=("swav", "byol")[i], found={"objects": objects, "protocols": protocols})
+    (section,) = comparison(read_runs([tmp_path])).sections
+    rows = {line.row.name: line.row.numbers for line in section.lines}
+    assert "swapped_knn" not in rows["swav"] and rows["byol"]["swapped_knn"] == [30.0]
+    assert rows["swav"]["pointing"] == rows["byol"]["pointing"] == [50.0]
+    assert len(section.notes) == 1
+
+
+def test_a_leaderboard_leaves_the_same_out(tmp_path: Path) -> None:
+    objects = {"pointing": {"run": 50.0, "chance": 20.0}}
+    runs = {}
+    for name, version in (("swav", 1), ("byol", 1), ("simsiam", 2)):
+        found = {"objects": objects, "protocols": {"pointing": {"version": version}}}
+        runs[name] = [small_run(tmp_path / f"{name}-0", method=name, run={"budget": None}, found=found)]
+    far = small_run(tmp_path / "far-0", method="dino", images=500, run={"budget": None}, found=found)
+    write_leaderboard(tmp_path, runs | {"far": [far]})
+    told = json.loads((tmp_path / "leaderboard.json").read_text())
+    rows = {row["name"]: row["numbers"] for row in told["rows"] if not row["control"]}
+    assert "pointing" not in rows["simsiam"] and rows["swav"]["pointing"] == rows["byol"]["pointing"] == [50.0]
+    assert rows["far"]["pointing"] == [50.0], "of other images, which is said elsewhere"
+    assert "Pointing game: measured by another protocol in simsiam-0" in told["note"]
 
 
 def test_what_a_reader_must_know_is_said(tmp_path: Path) -> None:
