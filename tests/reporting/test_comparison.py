@@ -152,6 +152,29 @@ def test_a_run_with_segmentation_stands_in_both_tables(tmp_path: Path) -> None:
     assert "miou" not in sections[0].columns and "knn" not in sections[1].columns
 
 
+def test_each_way_of_segmentation_has_a_table_and_controls_of_its_own(tmp_path: Path) -> None:
+    for place, better in ((small_run(tmp_path / "a"), 0.0), (small_run(tmp_path / "b", method="byol"), 1.0)):
+        for i, way in enumerate(("", "-pspnet", "-pspnet-tuned")):
+            who = ("run", "random", "colours", "constant")[: 4 - (i == 2)]
+            scores = {w: {"mIoU": 9.0 - n + 10 * i, "mAcc": 5.0, "aAcc": 50.0} for n, w in enumerate(who)}
+            scores["run"]["mIoU"] += better
+            (place / f"segmentation{way}.json").write_text(json.dumps({"protocol": {"size": [8, 8]}, **scores}))
+    found = compare(tmp_path, out=tmp_path / "page.html")
+    assert [section.title for section in found.sections[1:]] == [
+        "Segmentation by a linear layer", "Segmentation by a PSPNet on the frozen network",
+        "Segmentation by a PSPNet, the network fine-tuned",
+    ]  # fmt: skip
+    for i, (section, name) in enumerate(zip(found.sections[1:], ("miou", "pspnet_miou", "tuned_miou"), strict=True)):
+        assert [(line.row.name, line.row.mean(name)) for line in section.lines] == [
+            ("byol", 10.0 + 10 * i), ("simclr", 9.0 + 10 * i),
+        ]  # fmt: skip
+        assert next(iter(section.columns)) == topics(section)[""][0] == name and len(topics(section)[""]) == 3
+        controls = {row.name: row.mean(name) for row in section.controls}
+        assert controls["random weights, resnet18"] == 8.0 + 10 * i and controls["colours alone"] == 7.0 + 10 * i
+    assert not {"pspnet_miou", "tuned_miou"} & set(found.sections[0].columns)
+    assert all("pspnet_miou" not in row.numbers for row in found.sections[0].rows)
+
+
 def test_methods_with_and_without_a_teacher_stand_in_one_table(tmp_path: Path) -> None:
     small_run(tmp_path / "a"), small_run(tmp_path / "b", method="byol")
     found = comparison(read_runs([tmp_path]))
@@ -230,7 +253,10 @@ def test_runs_of_which_nothing_is_measured_are_compared_too(tmp_path: Path) -> N
     assert found.sections[0].title == "Frozen features, without numbers"
 
 
-@pytest.mark.parametrize("name", ["run.json", "evaluation.json", "segmentation.json", "backbone.json"])
+SEGMENTED = [f"segmentation{way}.json" for way in ("", "-pspnet", "-pspnet-tuned")]
+
+
+@pytest.mark.parametrize("name", ["run.json", "evaluation.json", *SEGMENTED, "backbone.json"])
 def test_damaged_files_are_refused_by_name(tmp_path: Path, name: str) -> None:
     place = small_run(tmp_path / "run")
     for damaged in ("{", "[1]", '"text"'):

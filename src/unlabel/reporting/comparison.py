@@ -32,7 +32,14 @@ _TELLING = ("method", "data", "data_b", "limit", "network", "budget", "epochs", 
 
 _ENOUGH = 5  # rows for a rank correlation
 
-BEST = {"features": ("knn", "top1"), "segmentation": ("miou",), "classification": ("right1",), "translation": ("fd",)}
+BEST = {
+    "features": ("knn", "top1"),
+    "segmentation": ("miou",),
+    "segmentation-pspnet": ("pspnet_miou",),
+    "segmentation-pspnet-tuned": ("tuned_miou",),
+    "classification": ("right1",),
+    "translation": ("fd",),
+}
 """What rows are sorted by, the best first; of the Fréchet distance the least is."""
 
 
