@@ -94,6 +94,17 @@ def test_too_few_labels_for_live_knn_are_said() -> None:
     assert "none of the images that are asked about" in lack(two, none)
 
 
+def test_live_knn_declares_its_protocol() -> None:
+    labels = np.full(700, -1)
+    labels[[1, 2, 5]] = [0, 1, 1]
+    said = Monitor(Sources([], partly(labels), partly(np.arange(700) % 2), ""), evaluation(32), "cpu").declared("x")
+    assert said is not None and (said["memory"], said["queries"], said["k"]) == (3, 500, 20)
+    assert said["weights"] == "x" and "32 px" in said["view"] and said["version"] == 1
+    one, none = partly(np.where(np.arange(9) == 4, 0, -1)), partly(np.full(9, -1))
+    for images in (one, none):
+        assert Monitor(Sources([], images, images, ""), evaluation(32), "cpu").declared("x") is None
+
+
 class Broken(Subset):
     """Only its first picture can be read."""
 

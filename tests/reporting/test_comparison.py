@@ -219,6 +219,19 @@ def test_of_as_many_runs_the_newer_protocol_stays_and_nested_parts_go_alone(tmp_
     assert len(section.notes) == 1
 
 
+def test_shape_and_live_knn_are_checked_by_protocols_of_their_own(tmp_path: Path) -> None:
+    for name, version in (("swav", 1), ("byol", 1), ("dino", 2)):
+        found = {"protocols": {"shape": {"version": version}, "lidar": {"version": 1}}}
+        small_run(tmp_path / name, method=name, found=found, live={"version": version})
+    small_run(tmp_path / "simsiam", method="simsiam")  # of an older version
+    (section,) = comparison(read_runs([tmp_path])).sections
+    rows = {line.row.name: line.row.numbers for line in section.lines}
+    assert "effective_rank" not in rows["dino"] and {"lidar", "knn"} <= set(rows["dino"])
+    assert all("effective_rank" in rows[name] for name in ("swav", "byol", "simsiam"))
+    (by_update, *_) = charts(section, 0)["curves"]
+    assert "dino" not in by_update.alt and "simsiam" in by_update.alt and len(section.notes) == 2
+
+
 def test_a_leaderboard_leaves_the_same_out(tmp_path: Path) -> None:
     objects = {"pointing": {"run": 50.0, "chance": 20.0}}
     runs = {}

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,13 +24,16 @@ from unlabel.diagnostics import (
 from unlabel.engine.sources import Sources
 from unlabel.evaluation.controls import SETTLED_ON, batch_norms, settle
 from unlabel.evaluation.features import Features, extract, two_views
+from unlabel.evaluation.kinds import Declared
 from unlabel.evaluation.knn import knn_accuracy
 from unlabel.evaluation.labelled import Known
 from unlabel.evaluation.projection import projected
+from unlabel.evaluation.protocol import Protocol
 from unlabel.methods import Assigns, Method
 from unlabel.views import View
 
 MEMORY, QUERIES, PAIRS = 2_000, 500, 200
+VOTE = Protocol()  # of which live kNN has the number of neighbours and the temperature
 ROWS = 256  # representations that are assigned to prototypes at once
 
 
@@ -91,6 +96,20 @@ class Monitor:
             return f"no live kNN: it needs labels of two classes, and the images to remember have {classes}"
         return ""
 
+    def declared(self, whose: str) -> dict[str, Any] | None:
+        """The protocol of live kNN as plain values for JSON, `whose` weights being read; None where there is none."""
+        if self.lack or not self.sources.labelled:
+            return None
+        stated = {
+            **replace(VOTE, weights=whose).shown(self.view).seen(),
+            "memory": len(self.memory),
+            "queries": len(self.asked),
+            "chosen": "evenly over the images with labels, in their order",
+            "k": VOTE.k,
+            "temperature": VOTE.temperature,
+        }
+        return Declared("live", stated).as_dict()
+
     def _extract(self, method: Method, source: Source, indices: np.ndarray) -> Features:
         return extract(method.embed, source, self.view, indices=indices, device=self.device)
 
@@ -130,7 +149,9 @@ class Monitor:
             reading |= measure_codes(assigned)
         reading |= apart | self._kept(method, queries)
         if known is not None and known.enough:
-            reading["knn"] = knn_accuracy(known.memory, known.labels, known.queries, known.truth)
+            reading["knn"] = knn_accuracy(
+                known.memory, known.labels, known.queries, known.truth, k=VOTE.k, temperature=VOTE.temperature
+            )
             reading["knn_queries"] = float(len(known.truth))
         return reading
 

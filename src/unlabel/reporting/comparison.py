@@ -84,7 +84,8 @@ class Line:
 class Section:
     """Runs whose numbers compare: of one kind, measured on the same images by one protocol, with their controls.
 
-    notes  which parts of which runs had another protocol of their own, and are left out
+    notes     which parts of which runs had another protocol of their own, and are left out
+    not_live  runs of which live kNN is such a part
     """
 
     kind: str
@@ -94,6 +95,7 @@ class Section:
     columns: dict[str, Column]
     title: str = ""
     notes: list[str] = field(default_factory=list)
+    not_live: set[Path] = field(default_factory=set)
 
     @property
     def usual(self) -> list[str]:
@@ -199,7 +201,9 @@ def _fill(section: Section) -> None:
     """The numbers of a section, its controls, and its rows in order."""
     kind, lines = section.kind, section.lines
     measured = [member for line in lines for member in line.members if kind in member.kinds]
-    kept, section.notes = alike([member.found for member in measured], [str(member.place) for member in measured])
+    told = [{**member.found, "live": member.run.get("live")} for member in measured]
+    kept, section.notes = alike(told, [str(member.place) for member in measured])
+    section.not_live = {member.place for member, one in zip(measured, kept, strict=True) if "live" not in one}
     numbers = dict(zip((member.place for member in measured), kept, strict=True))
     columns = _columns(kind) | (_factors(kept) if kind == "features" else {})
     for line in lines:
