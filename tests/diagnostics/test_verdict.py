@@ -142,6 +142,8 @@ def test_more_images_behind_a_reading_mean_less_noise():
         [reading(100 * i, knn=knn, images=images) for i, knn in enumerate((50.0, 51.0, 52.0))] for images in (500, 5000)
     )
     assert judge(few).state == "too-short" and judge(many).state == "learning"
+    asked = [{**line, "monitor": {**line["monitor"], "knn_queries": 500}} for line in many]
+    assert judge(asked).state == "too-short", "what counts is how many were asked by live kNN"
 
 
 def test_a_first_reading_that_is_not_of_the_untrained_network_proves_nothing():

@@ -73,12 +73,36 @@ def test_live_knn_asks_about_images_that_have_a_label() -> None:
     assert monitor.asked.tolist() == monitor.memory.tolist() == [1, 2, 5] and len(monitor.queries) == 500
     monitor.queries = monitor.queries[10:20]
     reading = monitor.read(toy_method("simclr"))
-    assert 0 <= reading["knn"] <= 100 and reading["images"] == 10
+    assert 0 <= reading["knn"] <= 100 and reading["images"] == 10 and reading["knn_queries"] == 3
+    assert monitor.lack == ""
 
 
 def test_labels_of_one_class_make_no_live_knn() -> None:
     images = partly(np.where(np.arange(30) == 4, 0, -1))
     assert "knn" not in Monitor(Sources([], images, images, ""), evaluation(32), "cpu").read(toy_method("simclr"))
+
+
+def test_too_few_labels_for_live_knn_are_said() -> None:
+    none, one, two = (partly(np.array([*some, -1, -1, -1])) for some in ((-1, -1), (0, -1), (0, 1)))
+
+    def lack(memory: Arrays, queries: Arrays) -> str:
+        return Monitor(Sources([], memory, queries, ""), evaluation(32), "cpu").lack
+
+    assert lack(two, one) == lack(none, none) == lack(none, partly(np.full(4, -1))) == ""
+    assert "two classes" in lack(one, two) and lack(one, two).endswith("have 1")
+    assert lack(none, two).endswith("have 0")
+    assert "none of the images that are asked about" in lack(two, none)
+
+
+def test_live_knn_declares_its_protocol() -> None:
+    labels = np.full(700, -1)
+    labels[[1, 2, 5]] = [0, 1, 1]
+    said = Monitor(Sources([], partly(labels), partly(np.arange(700) % 2), ""), evaluation(32), "cpu").declared("x")
+    assert said is not None and (said["memory"], said["queries"], said["k"]) == (3, 500, 20)
+    assert said["weights"] == "x" and "32 px" in said["view"] and said["version"] == 1
+    one, none = partly(np.where(np.arange(9) == 4, 0, -1)), partly(np.full(9, -1))
+    for images in (one, none):
+        assert Monitor(Sources([], images, images, ""), evaluation(32), "cpu").declared("x") is None
 
 
 class Broken(Subset):

@@ -36,5 +36,9 @@ def test_remarks():
     kept, gone = remarks({**found, "kept": ["clustering"]}, earlier, Path("runs/x"))
     assert kept.startswith("clustering: as measured before")
     assert gone.startswith("corrupted images had been") and "`unlabel evaluate runs/x --all`" in gone
+    shape = {"std": 0.1, "images": 9_000, "controls_non_finite": {}, "kept": [], **dict.fromkeys(earlier)}
+    (wide,) = remarks({**shape, "dimensions": 6_201}, {}, Path("x"))
+    assert wide.startswith("LiDAR: embeddings of 6,201 dimensions") and "of each of 200 images" in wide
+    assert remarks({**shape, "dimensions": 6_200}, {}, Path("x")) == []
     (lost,) = remarks({**found, "controls_non_finite": {"random": 3}, "kept": []}, {}, Path("x"))
     assert lost.startswith("random weights: 3 embeddings")

@@ -13,6 +13,7 @@ from unlabel.errors import Fault
 from unlabel.evaluation import robustness
 from unlabel.evaluation.evaluate import evaluate
 from unlabel.evaluation.protocol import Protocol
+from unlabel.evaluation.shape import lidar_views
 from unlabel.nn.backbones import build, resolve
 from unlabel.views import evaluation
 
@@ -316,4 +317,18 @@ def test_lidar_counts_what_tells_images_apart():
     found = run()
     assert 1 <= found["lidar"] <= found["dimensions"] and found["norm"] > 0
     assert found["participation_ratio"] <= found["effective_rank"]
-    assert run(lambda x: x.flatten(1))["lidar"] is None  # more dimensions than views can tell of
+    assert found["protocols"]["lidar"]["views"] == 8 and found["protocols"]["lidar"]["images"] == 45
+    assert found["protocols"]["shape"]["images"] == found["protocols"]["shape"]["pairs"] == 45
+    wide = run(lambda x: x.flatten(1))  # 768 dimensions: 45 x 7 views are too few, 45 x 18 are not
+    assert wide["lidar"] >= 1 and wide["protocols"]["lidar"]["views"] == 19
+    wider = run(lambda x: torch.cat([x.flatten(1)] * 2, dim=1))
+    assert wider["lidar"] is None and "lidar" not in wider["protocols"] and "shape" in wider["protocols"]
+
+
+@pytest.mark.parametrize(
+    ("dimensions", "images", "views"),
+    [(512, 200, 8), (2048, 5_000, 12), (1400, 200, 8), (1401, 200, 9), (6200, 200, 32), (6201, 200, None)],
+)
+def test_wide_networks_are_shown_more_views(dimensions, images, views):
+    assert lidar_views(dimensions, images) == views
+    assert views is None or min(images, 200) * (views - 1) >= dimensions

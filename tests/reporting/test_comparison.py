@@ -14,6 +14,7 @@ from unlabel.api import compare
 from unlabel.errors import Fault
 from unlabel.reporting.comparison import Comparison, comparison, rank_correlations
 from unlabel.reporting.comparison_charts import charts, over_seeds
+from unlabel.reporting.leaderboard import write_leaderboard
 from unlabel.reporting.members import read_runs
 from unlabel.reporting.topics import topics
 
@@ -151,6 +152,29 @@ def test_a_run_with_segmentation_stands_in_both_tables(tmp_path: Path) -> None:
     assert "miou" not in sections[0].columns and "knn" not in sections[1].columns
 
 
+def test_each_way_of_segmentation_has_a_table_and_controls_of_its_own(tmp_path: Path) -> None:
+    for place, better in ((small_run(tmp_path / "a"), 0.0), (small_run(tmp_path / "b", method="byol"), 1.0)):
+        for i, way in enumerate(("", "-pspnet", "-pspnet-tuned")):
+            who = ("run", "random", "colours", "constant")[: 4 - (i == 2)]
+            scores = {w: {"mIoU": 9.0 - n + 10 * i, "mAcc": 5.0, "aAcc": 50.0} for n, w in enumerate(who)}
+            scores["run"]["mIoU"] += better
+            (place / f"segmentation{way}.json").write_text(json.dumps({"protocol": {"size": [8, 8]}, **scores}))
+    found = compare(tmp_path, out=tmp_path / "page.html")
+    assert [section.title for section in found.sections[1:]] == [
+        "Segmentation by a linear layer", "Segmentation by a PSPNet on the frozen network",
+        "Segmentation by a PSPNet, the network fine-tuned",
+    ]  # fmt: skip
+    for i, (section, name) in enumerate(zip(found.sections[1:], ("miou", "pspnet_miou", "tuned_miou"), strict=True)):
+        assert [(line.row.name, line.row.mean(name)) for line in section.lines] == [
+            ("byol", 10.0 + 10 * i), ("simclr", 9.0 + 10 * i),
+        ]  # fmt: skip
+        assert next(iter(section.columns)) == topics(section)[""][0] == name and len(topics(section)[""]) == 3
+        controls = {row.name: row.mean(name) for row in section.controls}
+        assert controls["random weights, resnet18"] == 8.0 + 10 * i and controls["colours alone"] == 7.0 + 10 * i
+    assert not {"pspnet_miou", "tuned_miou"} & set(found.sections[0].columns)
+    assert all("pspnet_miou" not in row.numbers for row in found.sections[0].rows)
+
+
 def test_methods_with_and_without_a_teacher_stand_in_one_table(tmp_path: Path) -> None:
     small_run(tmp_path / "a"), small_run(tmp_path / "b", method="byol")
     found = comparison(read_runs([tmp_path]))
@@ -163,6 +187,64 @@ def test_a_seed_measured_otherwise_is_kept_apart(tmp_path: Path) -> None:
     found = comparison(read_runs([tmp_path]))
     assert [[line.seeds for line in section.lines] for section in found.sections] == [["1 of 2"], ["1 of 2"]]
     assert "k differ" in found.notes[0]
+
+
+def test_a_part_with_another_protocol_of_its_own_is_left_out(tmp_path: Path) -> None:
+    def retrieval(value: float, chance: float, **protocol: object) -> dict[str, object]:
+        return {"protocol": protocol, "run": {"mAP": value}, "chance": {"mAP": chance}, "random": {"mAP": chance + 1}}
+
+    old, new = {"version": 1, "queries": 9}, {"version": 2, "queries": 9}
+    small_run(tmp_path / "a", found={"retrieval": retrieval(30.0, 10.0, **old, weights="x")})
+    small_run(tmp_path / "b", seed=1, found={"retrieval": retrieval(32.0, 10.0, **old, weights="y")})
+    small_run(tmp_path / "c", method="swav", found={"retrieval": retrieval(90.0, 50.0, **new)})
+    small_run(tmp_path / "d", method="simsiam", knn=40.0)  # whose file says no protocol of retrieval
+    (section,) = (found := comparison(read_runs([tmp_path]))).sections
+    rows = {row.name: row.numbers for row in section.rows}
+    assert rows["simclr"]["map"] == [30.0, 32.0] and rows["simsiam"]["map"] == [20.0]
+    assert "map" not in rows["swav"] and rows["swav"]["knn"] == [60.0]
+    assert rows["guessing"]["map"] == [10.0] and rows["random weights, resnet18"]["map"] == [11.0, 12.0]
+    (note,) = [note for note in found.notes if "retrieval" in note]
+    assert f"retrieval: measured by another protocol in {tmp_path / 'c'} (version differ)" in note
+
+
+def test_of_as_many_runs_the_newer_protocol_stays_and_nested_parts_go_alone(tmp_path: Path) -> None:
+    objects = {"pointing": {"run": 50.0, "chance": 20.0}, "swapped": {"knn": {"run": {"swapped": 30.0}}}}
+    for i, version in enumerate((1, 2)):
+        protocols = {"swapped": {"version": version}, "pointing": {"version": 1}}
+        small_run(tmp_path / f"{i}", method=("swav", "byol")[i], found={"objects": objects, "protocols": protocols})
+    (section,) = comparison(read_runs([tmp_path])).sections
+    rows = {line.row.name: line.row.numbers for line in section.lines}
+    assert "swapped_knn" not in rows["swav"] and rows["byol"]["swapped_knn"] == [30.0]
+    assert rows["swav"]["pointing"] == rows["byol"]["pointing"] == [50.0]
+    assert len(section.notes) == 1
+
+
+def test_shape_and_live_knn_are_checked_by_protocols_of_their_own(tmp_path: Path) -> None:
+    for name, version in (("swav", 1), ("byol", 1), ("dino", 2)):
+        found = {"protocols": {"shape": {"version": version}, "lidar": {"version": 1}}}
+        small_run(tmp_path / name, method=name, found=found, live={"version": version})
+    small_run(tmp_path / "simsiam", method="simsiam")  # of an older version
+    (section,) = comparison(read_runs([tmp_path])).sections
+    rows = {line.row.name: line.row.numbers for line in section.lines}
+    assert "effective_rank" not in rows["dino"] and {"lidar", "knn"} <= set(rows["dino"])
+    assert all("effective_rank" in rows[name] for name in ("swav", "byol", "simsiam"))
+    (by_update, *_) = charts(section, 0)["curves"]
+    assert "dino" not in by_update.alt and "simsiam" in by_update.alt and len(section.notes) == 2
+
+
+def test_a_leaderboard_leaves_the_same_out(tmp_path: Path) -> None:
+    objects = {"pointing": {"run": 50.0, "chance": 20.0}}
+    runs = {}
+    for name, version in (("swav", 1), ("byol", 1), ("simsiam", 2)):
+        found = {"objects": objects, "protocols": {"pointing": {"version": version}}}
+        runs[name] = [small_run(tmp_path / f"{name}-0", method=name, run={"budget": None}, found=found)]
+    far = small_run(tmp_path / "far-0", method="dino", images=500, run={"budget": None}, found=found)
+    write_leaderboard(tmp_path, runs | {"far": [far]})
+    told = json.loads((tmp_path / "leaderboard.json").read_text())
+    rows = {row["name"]: row["numbers"] for row in told["rows"] if not row["control"]}
+    assert "pointing" not in rows["simsiam"] and rows["swav"]["pointing"] == rows["byol"]["pointing"] == [50.0]
+    assert rows["far"]["pointing"] == [50.0], "of other images, which is said elsewhere"
+    assert "Pointing game: measured by another protocol in simsiam-0" in told["note"]
 
 
 def test_what_a_reader_must_know_is_said(tmp_path: Path) -> None:
@@ -184,7 +266,10 @@ def test_runs_of_which_nothing_is_measured_are_compared_too(tmp_path: Path) -> N
     assert found.sections[0].title == "Frozen features, without numbers"
 
 
-@pytest.mark.parametrize("name", ["run.json", "evaluation.json", "segmentation.json", "backbone.json"])
+SEGMENTED = [f"segmentation{way}.json" for way in ("", "-pspnet", "-pspnet-tuned")]
+
+
+@pytest.mark.parametrize("name", ["run.json", "evaluation.json", *SEGMENTED, "backbone.json"])
 def test_damaged_files_are_refused_by_name(tmp_path: Path, name: str) -> None:
     place = small_run(tmp_path / "run")
     for damaged in ("{", "[1]", '"text"'):

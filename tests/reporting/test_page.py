@@ -102,6 +102,18 @@ def test_numbers_have_their_protocol_and_settings_are_complete(page: Page) -> No
     assert "train/cat/broken.jpg" in page.text
 
 
+def test_shape_lidar_and_live_knn_have_protocols_of_their_own(tmp_path: Path) -> None:
+    run = make_run(tmp_path, queries=20, updates=40)
+    assert "Protocol of" not in write_report(run).read_text(), "files of older versions say none"
+    told, found = (json.loads((run / name).read_text()) for name in ("run.json", "evaluation.json"))
+    found["protocols"] = {"shape": {"version": 1, "pairs": 917}, "lidar": {"version": 1, "views": 19}}
+    write_json(run / "run.json", {**told, "live": {"version": 1, "memory": 1_234}})
+    write_json(run / "evaluation.json", found)
+    text = re.sub(r"<[^>]+>", "", write_report(run).read_text())
+    assert "Protocol version: 1 · pairs: 917" in text and "Protocol of LiDAR version: 1 · views: 19" in text
+    assert "Protocol of live kNN version: 1 · memory: 1,234" in text
+
+
 def test_nothing_is_loaded_and_only_our_scripts_may_run(page: Page) -> None:
     for tag, attributes in page.tags:
         for name in ("src", "href", "action", "data", "poster", "srcset"):

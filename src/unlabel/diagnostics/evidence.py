@@ -91,8 +91,9 @@ class Evidence:
 
     @property
     def read_margin(self) -> float:
-        """The margin of live kNN."""
-        return margin(max(self.knn), int(self.readings[-1].get("images") or READ_QUERIES))
+        """The margin of live kNN, by how many images it asked about; older readings asked about all of theirs."""
+        last = self.readings[-1]
+        return margin(max(self.knn), int(last.get("knn_queries") or last.get("images") or READ_QUERIES))
 
     @property
     def late_gain(self) -> float:

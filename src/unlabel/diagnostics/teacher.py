@@ -31,7 +31,8 @@ def embedding_divergence(x: Float[Tensor, "n d"], y: Float[Tensor, "n d"]) -> fl
     x, y  [n, D] embeddings of the same images, row by row
 
     Returns a number in [0, 2]: 0 for the same directions, about 1 for unrelated ones. As a reading it is ours; the
-    formula is half of BYOL's loss, Grill et al., NeurIPS 2020, arXiv 2006.07733, eq. 2, of representations.
+    formula is half of BYOL's loss 2 - 2 cos, Grill et al., NeurIPS 2020, arXiv 2006.07733, eq. 2, which compares a
+    prediction with the projection of another view: here both are representations of one image, without either head.
     """
     x, y = (F.normalize(z.detach().to("cpu", torch.float64), dim=1) for z in (x, y))
     return float(1 - (x * y).sum(dim=1).mean())

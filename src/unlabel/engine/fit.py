@@ -28,6 +28,7 @@ from unlabel.engine.policies import refreshes
 from unlabel.engine.progress import ProgressDisplay
 from unlabel.engine.run import seconds
 from unlabel.engine.sources import Sources
+from unlabel.engine.subject import whose
 from unlabel.engine.waiting import Waiting
 from unlabel.errors import Fault
 from unlabel.methods import Diverged, Method
@@ -144,6 +145,8 @@ def fit(
     method = prepare(job, build)
     view = evaluation(job.size, *_statistics(job, method))
     monitor = Monitor(sources, view, job.settings.device)
+    if job.run.monitors and not resume and monitor.lack:
+        console.print(monitor.lack, highlight=False, soft_wrap=True)
     stored = checkpoint.load(folder.checkpoint) if resume else None
     album = None
     if draws(method):
@@ -158,7 +161,8 @@ def fit(
         console.print(f"budget {job.run.budget}: {pace}, so {updates} updates ({job.epochs:.1f} epochs)")
         method.total_updates, method.total_epochs = job.updates, job.epochs
     loggers.settings(job)
-    folder.update(collapse_values=method.collapse_values(job.plan.batch_size))
+    live = monitor.declared(whose(method)) if job.run.monitors else None
+    folder.update(collapse_values=method.collapse_values(job.plan.batch_size), live=live)
     if stored is not None:
         checkpoint.restore(method, stored, folder.checkpoint)
         monitor.neighbours = stored.neighbours

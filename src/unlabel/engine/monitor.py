@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,13 +24,16 @@ from unlabel.diagnostics import (
 from unlabel.engine.sources import Sources
 from unlabel.evaluation.controls import SETTLED_ON, batch_norms, settle
 from unlabel.evaluation.features import Features, extract, two_views
+from unlabel.evaluation.kinds import Declared
 from unlabel.evaluation.knn import knn_accuracy
 from unlabel.evaluation.labelled import Known
 from unlabel.evaluation.projection import projected
+from unlabel.evaluation.protocol import Protocol
 from unlabel.methods import Assigns, Method
 from unlabel.views import View
 
 MEMORY, QUERIES, PAIRS = 2_000, 500, 200
+VOTE = Protocol()  # of which live kNN has the number of neighbours and the temperature
 ROWS = 256  # representations that are assigned to prototypes at once
 
 
@@ -78,6 +83,33 @@ class Monitor:
         self.neighbours: tuple[int, Tensor] | None = None
         self.spectra: dict[str, dict[str, list[int] | list[float]]] = {}
 
+    @property
+    def lack(self) -> str:
+        """Why there will be no live kNN although labels are known, in a sentence; "" where it is not so."""
+        memory, queries = self.sources.memory.labels, self.sources.queries.labels
+        if not ((memory >= 0).any() or (queries >= 0).any()):
+            return ""
+        if not len(self.asked):
+            return "no live kNN: none of the images that are asked about has a label"
+        classes = len(np.unique(memory[self.memory])) if (memory >= 0).any() else 0
+        if classes < 2:
+            return f"no live kNN: it needs labels of two classes, and the images to remember have {classes}"
+        return ""
+
+    def declared(self, whose: str) -> dict[str, Any] | None:
+        """The protocol of live kNN as plain values for JSON, `whose` weights being read; None where there is none."""
+        if self.lack or not self.sources.labelled:
+            return None
+        stated = {
+            **replace(VOTE, weights=whose).shown(self.view).seen(),
+            "memory": len(self.memory),
+            "queries": len(self.asked),
+            "chosen": "evenly over the images with labels, in their order",
+            "k": VOTE.k,
+            "temperature": VOTE.temperature,
+        }
+        return Declared("live", stated).as_dict()
+
     def _extract(self, method: Method, source: Source, indices: np.ndarray) -> Features:
         return extract(method.embed, source, self.view, indices=indices, device=self.device)
 
@@ -85,7 +117,7 @@ class Monitor:
         """One reading: what `diagnostics.measure` says of the queries, and what it says of their embeddings in the
         loss, as "projection_std" and so on, where they are not the representations. Where there is what it takes, also
 
-        "knn"                 in %; labels of two classes, and of queries
+        "knn", "knn_queries"  in %, and how many images were asked about; labels of two classes, and of queries
         "neighbour_stability" since the last reading, if that was taken at an earlier update
         "codes_used" ...      all of `diagnostics.measure_codes`; prototypes
         "teacher_distance", "teacher_divergence"   of backbones: `parameter_distance`, and `embedding_divergence` of
@@ -117,7 +149,10 @@ class Monitor:
             reading |= measure_codes(assigned)
         reading |= apart | self._kept(method, queries)
         if known is not None and known.enough:
-            reading["knn"] = knn_accuracy(known.memory, known.labels, known.queries, known.truth)
+            reading["knn"] = knn_accuracy(
+                known.memory, known.labels, known.queries, known.truth, k=VOTE.k, temperature=VOTE.temperature
+            )
+            reading["knn_queries"] = float(len(known.truth))
         return reading
 
     def _known(self, method: Method, queries: Features) -> Known:

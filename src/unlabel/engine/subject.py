@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from unlabel.engine.sources import Sources
+from unlabel.evaluation.shape import MANY, MOST_VIEWS, lidar_views
 from unlabel.methods import Method
 
 _WORDS = {"clustering": "clustering", "robustness": "corrupted images"}
@@ -49,6 +50,11 @@ def remarks(result: Mapping[str, Any], earlier: Mapping[str, Any], run: Path) ->
         f"{_WHO[who]}: {count:,} embeddings of this control are not finite numbers, so that it is left out"
         for who, count in result["controls_non_finite"].items()
     ]
+    if result.get("std") is not None and lidar_views(result["dimensions"], result["images"]) is None:
+        said.append(
+            f"LiDAR: embeddings of {result['dimensions']:,} dimensions need more than {MOST_VIEWS} views of each of "
+            f"{min(MANY, result['images'])} images, so that it is left out"
+        )
     if result["kept"]:
         words = " and ".join(_WORDS[name] for name in result["kept"])
         said.append(f"{words}: as measured before, of the same weights and images by the same protocol")

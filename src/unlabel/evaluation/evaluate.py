@@ -20,10 +20,8 @@ from unlabel.evaluation.kinds import same
 from unlabel.evaluation.labelled import FURTHER, SLOW, Known, declared, labelled_scores
 from unlabel.evaluation.projection import projected
 from unlabel.evaluation.protocol import Protocol, balanced
+from unlabel.evaluation.shape import MANY, PAIRS, declared_lidar, declared_shape, lidar_views
 from unlabel.views import View
-
-PAIRS = 1_000  # images whose two views measure the alignment
-MANY, VIEWS = 200, 8  # images, and views of each, that measure LiDAR
 
 Progress = Callable[[str, float], None]
 """Is told what is being done, and the share of it that is done."""
@@ -65,15 +63,15 @@ def evaluate(
     three: {"top1", "top5"} in %}, "confusion": `confusion` of the run's linear probe, "retrieval", "clustering",
     "robustness" (of the same three, each beside its protocol: see `labelled_scores`; the last two None unless
     `everything` or known `before`), "factors": {name: {the same three, "kind", "chance", "word"}}, "protocols":
-    {"factors": how those were read}, "kept": [what was taken over from `before`], "controls_non_finite": {control: how
-    many of its embeddings; it is left out everywhere}, "spectrum", "effective_rank", "participation_ratio",
-    "spectral_decay", "dimensions" (D), "dimensions_99", "images", "std", "mean_cosine", "norm", "norm_std",
-    "uniformity", "alignment", "lidar" (None where 7 x images < D, images being 200 at most), "tolerance" (None without
-    two labelled images of a class), "untrained": {the same shape of the random weights}, "projection": {the same shape
-    and "spectrum" of what the loss compared; None where that is the representation}, "non_finite" (embeddings),
-    "skipped" (images), "translation": None}. The shape of the embeddings is that of the queries. What needs labels is
-    None without two classes of them, factors where the source knows none, both where the queries are the memory itself;
-    everything measured is None where an embedding is not finite.
+    {"factors", "shape", "lidar": how those were measured}, "kept": [what was taken over from `before`],
+    "controls_non_finite": {control: how many of its embeddings; it is left out everywhere}, "spectrum",
+    "effective_rank", "participation_ratio", "spectral_decay", "dimensions" (D), "dimensions_99", "images", "std",
+    "mean_cosine", "norm", "norm_std", "uniformity", "alignment", "lidar" (None where `lidar_views` is), "tolerance"
+    (None without two labelled images of a class), "untrained": {the same shape of the random weights}, "projection":
+    {the same shape and "spectrum" of what the loss compared; None where that is the representation}, "non_finite"
+    (embeddings), "skipped" (images), "translation": None}. The shape of the embeddings is that of the queries. What
+    needs labels is None without two classes of them, factors where the source knows none, both where the queries are
+    the memory itself; everything measured is None where an embedding is not finite.
     Fault: no image can be read.
     """
     tell = progress or (lambda what, share: None)
@@ -173,9 +171,12 @@ def evaluate(
             {who: embeds[who] for who in ("run", "random") if who in embeds}, test_source, view, 2,
             indices=run.index[:PAIRS].numpy(), device=device, threads=threads,
         )  # fmt: skip
-        many = light_views(
-            embed, test_source, view, VIEWS, indices=run.index[:MANY].numpy(), device=device, threads=threads
-        )
+        views, some, shown = lidar_views(run.vectors.shape[1], len(run)), run.index[:MANY].numpy(), protocol.shown(view)
+        many = None
+        if views is not None:
+            many = light_views(embed, test_source, view, views, indices=some, device=device, threads=threads)
+            result["protocols"]["lidar"] = declared_lidar(shown, len(some), views).as_dict()
+        result["protocols"]["shape"] = declared_shape(shown, len(run), len(pairs["run"])).as_dict()
         spectrum = singular_values(run.vectors)
         result |= _plain(measure(run.vectors, _two(pairs["run"]), spectrum, many))
         result["spectrum"] = spectrum.tolist()

@@ -38,6 +38,18 @@ KINDS: dict[str, Kind] = {
         "mAP, mAP@R, recall@k by class", _EVALUATE, "evaluation.json retrieval.protocol", 1,
         (*SEEN, "candidates", "queries", "similarity", "recall@k", "equally_far", "chance"),
     ),
+    "shape": Kind(
+        "alignment, uniformity, tolerance, ranks of the embeddings", _EVALUATE, "evaluation.json protocols.shape", 1,
+        (*SEEN, "images", "vectors", "ranks", "uniformity", "tolerance", "alignment", "pairs", "crops"),
+    ),
+    "lidar": Kind(
+        "LiDAR", _EVALUATE, "evaluation.json protocols.lidar", 1,
+        (*SEEN, "images", "views", "vectors", "delta", "crops"),
+    ),
+    "live": Kind(
+        "live kNN top-1", "unlabel pretrain", "run.json live", 1,
+        (*SEEN, "memory", "queries", "chosen", "k", "temperature"),
+    ),
     "factors": Kind(
         "accuracy or R² of each known factor", _EVALUATE, "evaluation.json protocols.factors", 1,
         (*SEEN, "memory", "queries", "probe", "penalties", "chosen_on", "angles", "word", "seed"),

@@ -8,6 +8,7 @@ from typing import Any
 
 from scipy.stats import spearmanr
 
+from unlabel.reporting.alike import alike
 from unlabel.reporting.apart import (
     Choice,
     differing,
@@ -31,7 +32,14 @@ _TELLING = ("method", "data", "data_b", "limit", "network", "budget", "epochs", 
 
 _ENOUGH = 5  # rows for a rank correlation
 
-BEST = {"features": ("knn", "top1"), "segmentation": ("miou",), "classification": ("right1",), "translation": ("fd",)}
+BEST = {
+    "features": ("knn", "top1"),
+    "segmentation": ("miou",),
+    "segmentation-pspnet": ("pspnet_miou",),
+    "segmentation-pspnet-tuned": ("tuned_miou",),
+    "classification": ("right1",),
+    "translation": ("fd",),
+}
 """What rows are sorted by, the best first; of the Fréchet distance the least is."""
 
 
@@ -74,7 +82,11 @@ class Line:
 
 @dataclass
 class Section:
-    """Runs whose numbers compare: of one kind, measured on the same images by one protocol, with their controls."""
+    """Runs whose numbers compare: of one kind, measured on the same images by one protocol, with their controls.
+
+    notes     which parts of which runs had another protocol of their own, and are left out
+    not_live  runs of which live kNN is such a part
+    """
 
     kind: str
     conditions: dict[str, Choice]
@@ -82,6 +94,8 @@ class Section:
     controls: list[Row]
     columns: dict[str, Column]
     title: str = ""
+    notes: list[str] = field(default_factory=list)
+    not_live: set[Path] = field(default_factory=set)
 
     @property
     def usual(self) -> list[str]:
@@ -187,12 +201,16 @@ def _fill(section: Section) -> None:
     """The numbers of a section, its controls, and its rows in order."""
     kind, lines = section.kind, section.lines
     measured = [member for line in lines for member in line.members if kind in member.kinds]
-    columns = _columns(kind) | (_factors(measured) if kind == "features" else {})
+    told = [{**member.found, "live": member.run.get("live")} for member in measured]
+    kept, section.notes = alike(told, [str(member.place) for member in measured])
+    section.not_live = {member.place for member, one in zip(measured, kept, strict=True) if "live" not in one}
+    numbers = dict(zip((member.place for member in measured), kept, strict=True))
+    columns = _columns(kind) | (_factors(kept) if kind == "features" else {})
     for line in lines:
         known = [member for member in line.members if kind in member.kinds]
         for member in known or [member for member in line.members if member.finished]:  # of which the cost is known
-            line.row.add(**numbers_at(member.found if known else {"cost": member.found["cost"]}, columns))
-    section.controls, _ = controls([(member.run, member.found) for member in measured], columns, [kind])
+            line.row.add(**numbers_at(numbers.get(member.place, {"cost": member.found["cost"]}), columns))
+    section.controls, _ = controls([(member.run, numbers[member.place]) for member in measured], columns, [kind])
     section.columns = {name: columns[name] for name in known_columns(section.rows, columns)}
     first = BEST[kind]
     sign = 1 if kind == "translation" else -1
@@ -216,11 +234,11 @@ def _columns(kind: str) -> dict[str, Column]:
     }
 
 
-def _factors(measured: Sequence[Member]) -> dict[str, Column]:
+def _factors(measured: Sequence[dict[str, Any]]) -> dict[str, Column]:
     """A column for each factor of the images, as the evaluation names them."""
     made: dict[str, Column] = {}
-    for member in measured:
-        found = member.found.get("factors")
+    for evaluation in measured:
+        found = evaluation.get("factors")
         for name, entry in (found if isinstance(found, dict) else {}).items():
             if isinstance(entry, dict):
                 is_class = entry.get("kind", "class") == "class"
@@ -249,6 +267,7 @@ def _notes(members: Sequence[Member], entries: Sequence[Entry], sections: Sequen
         for section in some:
             if whose := _whose(section):
                 said.append(f"{section.title}: numbers are of other weights in some rows than in others: {whose}.")
+            said += [f"{section.title}, {note}" for note in section.notes]
     for entry in entries:
         seeds = Counter(seeds_of(member.run) for member in entry.members)
         for seed, count in seeds.items():

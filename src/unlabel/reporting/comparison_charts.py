@@ -130,6 +130,8 @@ def _knn(section: Section, x: str, unit: str, meaning: str) -> Chart | None:
     """The live kNN accuracy over training, the mean over seeds with a band of one standard deviation."""
 
     def curve(member: Member) -> Curve | None:
+        if member.place in section.not_live:
+            return None
         lines = [{**line, "update": line.get(x)} for line in member.files.monitors if line.get(x) is not None]
         found = column(lines, "knn")
         return found if np.isfinite(found[1]).any() else None

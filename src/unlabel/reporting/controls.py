@@ -6,20 +6,20 @@ from typing import Any
 
 from unlabel.reporting.apart import Choice, Settings, bare, choice, names_apart, shared
 from unlabel.reporting.facts import flat
-from unlabel.reporting.rows import ALL, COLUMNS, Column, Row, at
+from unlabel.reporting.rows import ALL, COLUMNS, SEGMENTATIONS, Column, Row, at
 from unlabel.reporting.words import short_name
 
 KINDS = {
     "features": "Frozen features",
-    "segmentation": "Segmentation",
+    **{name: f"Segmentation {words}" for name, words in SEGMENTATIONS.items()},
     "classification": "Trained with labels",
     "translation": "Image translation",
 }
-"""What numbers can be of. One run may have those of features and of segmentation."""
+"""What numbers can be of. One run may have those of features and of each way of segmentation."""
 
 _PROTOCOLS = {
     "features": "protocol",
-    "segmentation": "segmentation.protocol",
+    **{name: f"{name}.protocol" for name in SEGMENTATIONS},
     "classification": "protocol",
     "translation": "translation.protocol",
 }
@@ -48,16 +48,13 @@ _SHAPE = ("uniformity", "effective_rank", "participation_ratio", "spectral_decay
 
 
 def kinds_of(found: Mapping[str, Any]) -> list[str]:
-    """What evaluation.json and segmentation.json have numbers of."""
+    """What evaluation.json and the files of segmentations have numbers of."""
     if found.get("classification"):
         return ["classification"]
     if found.get("translation"):
         return ["translation"]
-    return [
-        kind
-        for kind, there in (("features", found.get("protocol")), ("segmentation", found.get("segmentation")))
-        if there
-    ]
+    there = {"features": found.get("protocol"), **{name: found.get(name) for name in SEGMENTATIONS}}
+    return [kind for kind, known in there.items() if known]
 
 
 def conditions(run: Mapping[str, Any], found: Mapping[str, Any], kind: str = "features") -> dict[str, Choice]:
@@ -66,7 +63,7 @@ def conditions(run: Mapping[str, Any], found: Mapping[str, Any], kind: str = "fe
     made: dict[str, Choice] = {}
     split = str(protocol.get("split", "of the training"))
     data = run.get("data")
-    if kind != "segmentation" and isinstance(data, dict) and not split.startswith(_ELSEWHERE):
+    if kind not in SEGMENTATIONS and isinstance(data, dict) and not split.startswith(_ELSEWHERE):
         counts = data.get("images")
         many = " and ".join(f"{n:,}" for n in counts) if isinstance(counts, list) else ""
         made["images"] = choice(counts, words=f"{many} images")
@@ -179,11 +176,11 @@ def _network(run: Mapping[str, Any]) -> dict[str, Choice]:
 
 def _paths(kind: str, network: str, of: Mapping[str, Column]) -> dict[str, dict[str, str | tuple[str, ...]]]:
     """Where the numbers of each control are."""
-    if kind == "segmentation":
+    if kind in SEGMENTATIONS:
         return {
-            random_weights_of(network): _instead("random", of, "segmentation"),
-            "colours alone": _instead("colours", of, "segmentation"),
-            "one class everywhere": _instead("constant", of, "segmentation"),
+            random_weights_of(network): _instead("random", of, kind),
+            "colours alone": _instead("colours", of, kind),
+            "one class everywhere": _instead("constant", of, kind),
         }
     if kind == "translation":
         return {"untouched inputs": _instead("identity", of, "translation", "translation")}
@@ -211,7 +208,7 @@ def _instead(who: str, of: Mapping[str, Column], begin: str = "", run: str = "ru
     made = {}
     for name, column in of.items():
         parts = column.path.split(".") if isinstance(column.path, str) else list(column.path)
-        named = parts[0] in ("segmentation", "classification", "translation")
+        named = parts[0] in KINDS
         if run in parts[1:] and (parts[0] == begin if begin else not named):
             at_run = len(parts) - 1 - parts[::-1].index(run)
             made[name] = tuple(who if i == at_run else part for i, part in enumerate(parts))

@@ -233,6 +233,12 @@ def protocols(evaluation: dict[str, Any]) -> dict[str, Any]:
     return _dict(evaluation.get("protocols"))
 
 
+def shape_protocols(evaluation: dict[str, Any]) -> list[tuple[str, str]]:
+    """(what it is of, the protocol in one line) of the numbers that describe the cloud of embeddings."""
+    found, titles = protocols(evaluation), {"shape": "Protocol", "lidar": "Protocol of LiDAR"}
+    return [(words, protocol({"protocol": found[name]})) for name, words in titles.items() if name in found]
+
+
 def remarks(evaluation: dict[str, Any]) -> list[str]:
     """Sentences that the evaluation says of itself: what it took over, which control it lacks."""
     found = evaluation.get("remarks")

@@ -10,6 +10,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from unlabel.engine.folder import RunFolder, read_json, write_atomically, write_json
+from unlabel.reporting.alike import alike
 from unlabel.reporting.apart import what_differs
 from unlabel.reporting.controls import KINDS, conditions, controls, key_of, kinds_of
 from unlabel.reporting.page import policy
@@ -28,12 +29,14 @@ def write_leaderboard(out: Path, runs: dict[str, list[Path]]) -> Path:
     """
     remarks = read_json(path, f"{path} is not readable JSON") if (path := out / "remarks.json").exists() else {}
     finished = {place: read_numbers(place) for places in runs.values() for place in places if _is_finished(place)}
+    finished, left_out = _alike(finished)
     beaten, own = controls(list(finished.values()))
     names = dict(zip(finished, own, strict=True))
     entries = [_entry(name, places, remarks.get(name), finished, names) for name, places in runs.items()]
     entries.sort(key=lambda row: (-(row.mean("knn") or -1.0), row.mean("fd") or 0.0))
     rows = [*beaten, *entries]
     facts = _facts(list(finished.values()))
+    facts["note"] = " ".join([facts["note"], *(note[0].upper() + note[1:] for note in left_out)])
     write_json(out / "leaderboard.json", {**facts, "rows": [asdict(row) for row in rows]})
     write_atomically(out / "leaderboard.md", (markdown(rows) + f"\n\n{facts['note']}\n").encode())
     write_atomically(page := out / "leaderboard.html", _page(rows, facts).encode("utf-8", "replace"))
@@ -58,6 +61,19 @@ def _seeds(row: Row) -> str:
 def _is_finished(place: Path) -> bool:
     run = RunFolder(place)
     return run.run_json.exists() and bool(run.read().get("finished")) and run.evaluation.exists()
+
+
+def _alike(finished: dict[Path, Read]) -> tuple[dict[Path, Read], list[str]]:
+    """The same without parts that runs on the same images measured by another protocol, and what was left out."""
+    groups: dict[Any, list[Path]] = {}
+    for place, (run, found) in finished.items():
+        groups.setdefault(key_of(conditions(run, found)), []).append(place)
+    made, said = dict(finished), []
+    for places in groups.values():
+        kept, notes = alike([finished[place][1] for place in places], [place.name for place in places])
+        made |= {place: (finished[place][0], found) for place, found in zip(places, kept, strict=True)}
+        said += notes
+    return made, said
 
 
 def _entry(

@@ -16,7 +16,7 @@ _DEPTH = 3  # folders below one that is given in which runs are looked for
 
 @dataclass(frozen=True)
 class Member:
-    """One run: its folder, run.json, evaluation.json with cost and segmentation (whatever there is), its curves."""
+    """One run: its folder, run.json, evaluation.json with cost and segmentations (whatever there is), its curves."""
 
     place: Path
     run: dict[str, Any]

@@ -110,6 +110,8 @@ def _content(run: RunFiles) -> dict[str, Any]:
         "spectrum": spectrum_chart,
         "spectra": spectra(run),
         "geometry": geometry_chart,
+        "live_protocol": facts.protocol({"protocol": run.run.get("live")}),
+        "shape_protocols": facts.shape_protocols(evaluation),
         "shape_numbers": facts.shape_numbers(evaluation),
         "classification": classification(evaluation),
         "translation": facts.translation(evaluation),

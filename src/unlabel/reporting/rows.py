@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from unlabel.engine.folder import RunFolder, read_json, trained_updates
 from unlabel.engine.keep import spec_of
 from unlabel.errors import Fault
+from unlabel.reporting.segmented import FILES as SEGMENTATIONS
 from unlabel.reporting.words import finite, spread
 
 
@@ -50,6 +51,12 @@ ALL = {
     "miou": Column("mIoU", 2, "segmentation.run.mIoU"),
     "macc": Column("mAcc", 2, "segmentation.run.mAcc", board=False),
     "aacc": Column("aAcc", 1, "segmentation.run.aAcc"),
+    "pspnet_miou": Column("mIoU, PSPNet", 2, "segmentation-pspnet.run.mIoU"),
+    "pspnet_macc": Column("mAcc, PSPNet", 2, "segmentation-pspnet.run.mAcc", board=False),
+    "pspnet_aacc": Column("aAcc, PSPNet", 1, "segmentation-pspnet.run.aAcc", board=False),
+    "tuned_miou": Column("mIoU, PSPNet fine-tuned", 2, "segmentation-pspnet-tuned.run.mIoU"),
+    "tuned_macc": Column("mAcc, PSPNet fine-tuned", 2, "segmentation-pspnet-tuned.run.mAcc", board=False),
+    "tuned_aacc": Column("aAcc, PSPNet fine-tuned", 1, "segmentation-pspnet-tuned.run.aAcc", board=False),
     "right1": Column("right, top-1", 1, "classification.run.top1", board=False),
     "right5": Column("right, top-5", 1, "classification.run.top5", board=False),
     "labels": Column("labels used", 0, "labels.images", board=False),
@@ -151,8 +158,9 @@ def read_numbers(place: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         found = _read(
             folder.evaluation, f"{folder.evaluation} is damaged; `unlabel evaluate {folder.path}` writes it anew"
         )
-    if (pixels := folder.path / "segmentation.json").exists():
-        found["segmentation"] = _read(pixels, f"{pixels} is damaged; `unlabel segment {folder.path}` writes it anew")
+    for name in SEGMENTATIONS:
+        if (pixels := folder.path / f"{name}.json").exists():
+            found[name] = _read(pixels, f"{pixels} is damaged; `unlabel segment {folder.path}` writes it anew")
     facts = _facts(folder)
     return {**run, "network": _title(facts), "network_facts": facts}, {**found, "cost": cost_of(run)}
 

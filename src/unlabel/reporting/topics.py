@@ -18,6 +18,8 @@ _TOPICS: dict[str, dict[str, tuple[str, ...]]] = {
         ),
     },
     "segmentation": {"": ("miou", "macc", "aacc")},
+    "segmentation-pspnet": {"": ("pspnet_miou", "pspnet_macc", "pspnet_aacc")},
+    "segmentation-pspnet-tuned": {"": ("tuned_miou", "tuned_macc", "tuned_aacc")},
     "classification": {"": ("right1", "right5", "labels", "minutes")},
     "translation": {"": ("fd", "kid", "edges", "psnr", "ssim", "minutes")},
 }  # fmt: skip
