@@ -38,7 +38,8 @@ Symbols
     freeze_prototypes      epochs in which C rests
 
 Departures
-    The rate warms up from 0, where the authors begin at a sixteenth of its peak; LARS leaves gains and biases alone.
+    The rate warms up from 0, where the authors begin at a sixteenth of its peak.
+    LARS decays gains and biases but does not rescale them.
     No bias in front of the projector's batch norm, which would take it away.
     Every rank assigns the gathered images of all, where the authors add up sums across ranks: the same codes.
     The queue may have any length; the authors' is cut to whole batches.
@@ -76,7 +77,10 @@ class SwAV(Method):
         "temperature": (1e-3, 100.0), "epsilon": (1e-3, 1e6), "sinkhorn_iterations": (1, 10_000),
         "queue_length": (0, 1 << 20),
     }  # fmt: skip
-    plan = Plan(optimiser="lars", lr=0.3, weight_decay=1e-6, warmup=0.0125, final_lr=1e-3, batch_size=4096, epochs=800)
+    plan = Plan(
+        optimiser="lars", lr=0.3, weight_decay=1e-6, decay_vectors=True, warmup=0.0125, final_lr=1e-3, batch_size=4096,
+        epochs=800,
+    )  # fmt: skip
 
     def __init__(
         self,
