@@ -179,3 +179,11 @@ def test_small_crops_never_reach_the_teacher_and_their_order_does_not_matter() -
     assert seen == [(5, 3, 8, 8)] * 2
     given.views = [*given.views[:2], *given.views[:1:-1]]
     assert byol.loss(given).item() == pytest.approx(before, rel=1e-12)
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_the_projector_has_as_many_layers_as_wanted(layers: int) -> None:
+    byol = method(projector_layers=layers)
+    for head in (byol.projector, byol.teacher[1]):
+        assert [type(m).__name__ for m in head] == ["Linear", "BatchNorm1d", "ReLU"] * (layers - 1) + ["Linear"]
+    assert len(byol.predictor) == 4

@@ -234,3 +234,12 @@ def test_every_toggle_is_finite() -> None:
             two = method(first_loss=first, second_loss=second)
             assert all(torch.isfinite(term) for term in two.loss(given).values())
             assert np.isfinite(two.project(torch.randn(4, 6, dtype=torch.float64)).detach().numpy()).all()
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_both_projectors_have_as_many_layers_as_wanted(layers: int) -> None:
+    two = method(projector_layers=layers)
+    own = [two.projector, two.second_projector, two.teacher["projector"], two.teacher["second_projector"]]
+    for head in own:
+        assert [type(m).__name__ for m in head] == ["Linear", "BatchNorm1d", "ReLU"] * (layers - 1) + ["Linear"]
+    assert len(two.predictor) == len(two.second_predictor) == 4

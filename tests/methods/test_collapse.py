@@ -7,6 +7,7 @@ import torch
 
 from tests.methods.collapse import COLLAPSES, backbone, batches, collapses
 from unlabel.diagnostics import alignment
+from unlabel.methods.barlow_twins import BarlowTwins
 from unlabel.methods.byol import BYOL
 from unlabel.methods.dino import DINO
 from unlabel.methods.simclr import SimCLR
@@ -69,8 +70,31 @@ def test_dino_without_centring() -> None:
     assert found.sentence.endswith("; the loss sits at 0, its value where all images prefer the same prototype.")
 
 
+def test_dino_without_sharpening() -> None:
+    """A teacher as soft as this says the same of all images, centred or not."""
+    found = collapses(dino(teacher_temperature=1.0, warmup_teacher_temperature=1.0), views="light", lr=1e-3)
+    assert found.state == "collapsed", found
+    assert found.sentence.endswith("; the loss sits at ln 64, its value where the teacher's output is uniform.")
+
+
 def test_dino() -> None:
     found = collapses(dino(), views="light", lr=1e-3)
+    assert found.state not in COLLAPSES, found
+
+
+def barlow_twins(weight: float) -> BarlowTwins:
+    widths = {"projector_width": 64, "projector_dim": 32, "projector_layers": 2}
+    return BarlowTwins(backbone(), **widths, redundancy_weight=weight)
+
+
+def test_barlow_twins_without_redundancy() -> None:
+    """One dimension, copied, satisfies what is left."""
+    found = collapses(barlow_twins(0.0), views="light", optimiser="sgd", lr=0.05)
+    assert found.state == "dimensional-collapse" and "In the loss" in found.sentence, found
+
+
+def test_barlow_twins() -> None:
+    found = collapses(barlow_twins(0.05), views="light", optimiser="sgd", lr=0.05)
     assert found.state not in COLLAPSES, found
 
 

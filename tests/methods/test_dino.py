@@ -294,3 +294,38 @@ def test_gradient_of_the_loss_is_that_of_the_cross_entropy() -> None:
     s = [dino.head(dino.backbone(v)) for v in given.views]
     sum(-(p[u] * (s[1 - u] / 0.1).log_softmax(dim=-1)).sum(dim=-1).mean() / 2 for u in range(2)).backward()
     torch.testing.assert_close(dino.head.prototypes.grad, grad, rtol=1e-9, atol=1e-13)
+
+
+@pytest.mark.parametrize("layers", [1, 2, 4])
+def test_the_head_has_as_many_layers_as_wanted(layers: int) -> None:
+    dino = method(head_layers=layers)
+    for head in (dino.head, dino.teacher["head"]):
+        assert [type(m).__name__ for m in head.mlp] == ["Linear", "GELU"] * (layers - 1) + ["Linear"]
+
+
+def test_the_head_may_have_batch_norm_between_its_layers() -> None:
+    dino = method(head_norm=True)
+    assert [type(m).__name__ for m in dino.head.mlp] == [*["Linear", "BatchNorm1d", "GELU"] * 2, "Linear"]
+    assert not any(isinstance(m, nn.BatchNorm1d) for m in method().head.modules())
+
+
+def test_the_gains_of_the_last_layer_are_learnt_on_request_alone() -> None:
+    """As torch's own weight normalisation has it; and they rest as long as the prototypes do."""
+    plain, free = method(head_layers=1), method(head_layers=1, norm_last_layer=False)
+    assert plain.head.gains is None
+    assert DINO(Backbone(), prototypes=K, norm_last_layer=False).head.gains.eq(1).all()
+    layer = nn.utils.parametrizations.weight_norm(nn.Linear(5, K, bias=False)).double()
+    layer.parametrizations.weight.original0.data.copy_(free.head.gains)
+    layer.parametrizations.weight.original1.data.copy_(free.head.prototypes)
+    h = torch.randn(7, 6, dtype=torch.float64)
+    z = F.normalize(free.head.mlp(h), dim=1)
+    torch.testing.assert_close(free.head(h), layer(z), rtol=1e-12, atol=1e-14)
+
+    total(free, batch()).backward()
+    assert free.head.gains.grad.abs().sum() > 0
+    free.before_update()
+    assert free.head.gains.grad is None and free.head.prototypes.grad is None
+    free.updates = 50
+    total(free, batch()).backward()
+    free.before_update()
+    assert free.head.gains.grad is not None

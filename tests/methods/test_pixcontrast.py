@@ -138,3 +138,10 @@ def test_the_picture_shows_a_place_its_partners_and_what_it_is_taken_for() -> No
     pix, given = method().eval(), batch(b=6)
     (picture,) = pix.picture(given).values()
     assert picture.dtype == torch.uint8 and picture.shape == (3, 4 * (8 + 2), 3 * (8 + 2))
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_the_projector_has_as_many_layers_as_wanted(layers: int) -> None:
+    pix = method(projector_layers=layers)
+    for head in (pix.projector, pix.teacher["projector"]):
+        assert [type(m).__name__ for m in head] == ["Linear", "BatchNorm1d", "ReLU"] * (layers - 1) + ["Linear"]

@@ -156,3 +156,11 @@ def test_the_picture_shows_a_place_its_partners_and_what_it_takes_over() -> None
     pix, given = method().eval(), batch(b=6)
     (picture,) = pix.picture(given).values()
     assert picture.dtype == torch.uint8 and picture.shape == (3, 4 * (8 + 2), 3 * (8 + 2))
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_both_projectors_have_as_many_layers_as_wanted(layers: int) -> None:
+    pix = method(projector_layers=layers, instance_weight=1.0)
+    for head in (pix.projector, pix.instance_projector, pix.teacher["projector"], pix.teacher["instance_projector"]):
+        assert [type(m).__name__ for m in head] == ["Linear", "BatchNorm1d", "ReLU"] * (layers - 1) + ["Linear"]
+    assert len(pix.instance_predictor) == 4

@@ -277,3 +277,9 @@ def test_every_ablation_is_an_option() -> None:
     assert {name: str(value).removesuffix(".0") for name, value in found.hyper.items()} == chosen
     with pytest.raises(Faults, match="`epsilon` is '0'"):
         check("swav", {"data": "shapes", "epsilon": "0"})
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_the_projector_has_as_many_layers_as_wanted(layers: int) -> None:
+    projector = method(projector_layers=layers).projector
+    assert [type(m).__name__ for m in projector] == ["Linear", "BatchNorm1d", "ReLU"] * (layers - 1) + ["Linear"]

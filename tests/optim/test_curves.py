@@ -27,6 +27,12 @@ def test_values_on_the_way() -> None:
     assert curves.constant(0.7, 2.0) == 2.0
 
 
+def test_steps_fall_at_their_milestones() -> None:
+    at = (0.0, 0.39, 0.4, 0.69, 0.7, 1.0)
+    assert [curves.steps(p, 2.0, (0.4, 0.7), (0.5, 0.25)) for p in at] == [2.0, 2.0, 1.0, 1.0, 0.5, 0.5]
+    assert curves.steps(0.9, 2.0, (), ()) == 2.0
+
+
 @pytest.mark.parametrize("t", [0.0, 0.1, 0.5, 0.9, 1.0])
 def test_cosine_is_the_teachers_ramp(t: float) -> None:
     expected = 1 - (1 - 0.996) * (math.cos(math.pi * t) + 1) / 2

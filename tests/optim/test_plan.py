@@ -22,7 +22,7 @@ def test_warm_up_then_cosine() -> None:
 
 
 def test_the_rate_is_continuous_where_warm_up_ends() -> None:
-    for schedule in ("cosine", "constant", "linear-tail"):
+    for schedule in ("cosine", "constant", "linear-tail", "steps"):
         plan = Plan(lr=1.0, lr_per=None, warmup=0.3, schedule=schedule)
         assert plan.rate(0.3 - 1e-9, 1) == pytest.approx(plan.rate(0.3, 1), abs=1e-7)
 
@@ -34,6 +34,25 @@ def test_other_schedules() -> None:
     assert [tail.rate(p, 1) for p in (0.0, 0.5, 0.75, 1.0)] == [1, 1, 0.5, 0]
     assert Plan(lr=1.0, lr_per=None, warmup=1.0).rate(0.5, 1) == 0.5  # all of training is warm-up
     assert Plan(lr=1.0, lr_per=None, warmup=1.0).rate(1.0, 1) == 1.0
+
+
+def test_steps_count_from_the_beginning_of_training() -> None:
+    plan = Plan(lr=2.0, lr_per=None, warmup=0.2, schedule="steps", milestones=(0.5, 0.9), step_rates=(0.1, 0.05))
+    rates = [plan.rate(p, 1) for p in (0.1, 0.2, 0.49, 0.5, 0.89, 0.9, 1.0)]
+    assert rates == pytest.approx([1.0, 2.0, 2.0, 0.2, 0.2, 0.1, 0.1])
+
+
+@pytest.mark.parametrize("milestones", [(0.8, 0.6), (0.5, 0.5), (0.0, 0.5), (0.5, 1.0)])
+def test_milestones_must_rise_within_training(milestones: tuple[float, float]) -> None:
+    (fault,) = Plan(schedule="steps", milestones=milestones).faults()
+    assert "`milestones` is" in fault
+
+
+def test_each_milestone_needs_a_rate() -> None:
+    assert Plan(milestones=(0.5,)).faults() == [
+        "`milestones` and `step_rates` have 1 and 2 values: each milestone needs one rate"
+    ]
+    assert "`step_rates` is (0.1, 1.5)" in Plan(step_rates=(0.1, 1.5)).faults()[0]
 
 
 def test_weight_decay_moves_along_a_cosine() -> None:
@@ -77,6 +96,17 @@ def test_matrices_are_decayed_and_vectors_are_not(name: str) -> None:
     assert decayed["lr"] == rest["lr"] == 1.0
     if name == "lars":
         assert decayed["adapt"] and not rest["adapt"]
+
+
+@pytest.mark.parametrize("name", ["sgd", "lars", "adam", "adamw"])
+def test_vectors_may_be_decayed_too_and_are_still_not_rescaled(name: str) -> None:
+    plan = Plan(optimiser=name, weight_decay=0.1, lr=0.5, lr_vectors=0.5, batch_size=512, decay_vectors=True)
+    weights, vectors = make_optimiser(network().named_parameters(), plan, 512).param_groups
+    assert weights["decayed"] and vectors["decayed"]
+    assert weights["weight_decay"] == vectors["weight_decay"] == 0.1
+    assert weights["lr"] == 1.0 and vectors["lr"] == 0.5
+    if name == "lars":
+        assert weights["adapt"] and not vectors["adapt"]
 
 
 def test_frozen_parameters_are_left_out_and_empty_groups_too() -> None:

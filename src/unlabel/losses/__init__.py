@@ -6,7 +6,7 @@ from unlabel.losses.cross_view import core_view, cross_view, full_graph
 from unlabel.losses.distillation import distillation
 from unlabel.losses.grid_nce import grid_nce
 from unlabel.losses.hypersphere import align_uniform, alignment, uniformity
-from unlabel.losses.info_nce import info_nce, nt_xent
+from unlabel.losses.info_nce import info_nce, nt_xent, nt_xent_of_crops
 from unlabel.losses.instances import instance_discrimination
 from unlabel.losses.inva_spread import inva_spread
 from unlabel.losses.keys import key_info_nce, queue_info_nce, weak_to_strong
@@ -62,6 +62,7 @@ __all__ = [
     "negative_cosine",
     "nt_xent",
     "nt_xent_matched",
+    "nt_xent_of_crops",
     "pairwise",
     "patch_nce",
     "pixel_consistency",

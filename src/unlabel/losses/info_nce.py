@@ -5,6 +5,8 @@ van den Oord, Li, Vinyals, Representation Learning with Contrastive Predictive C
 CLIP (two directions), decoupled contrastive learning (the positive excluded from the denominator).
 """
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -66,6 +68,7 @@ def nt_xent(
     *,
     temperature: float = 0.1,
     small: Float[Tensor, "b d"] | None = None,
+    memory: Float[Tensor, "k d"] | None = None,
 ) -> Float[Tensor, ""]:
     """NT-Xent: each of the 2B views must find the other view of its image among the 2B − 1 others.
 
@@ -75,17 +78,37 @@ def nt_xent(
     temperature  τ > 0; as in the paper on ImageNet
     small        [B, d] a small crop of each image: then they are the anchors, and the two views the candidates. Each
                  must find z1, and z2, of its image among the 2B − 1 rows that are not the other one of the two
+    memory       [k, d] unit rows of other images, which are candidates of every anchor too
 
-    Returns the mean over all anchors and positives: log(2B − 1) if all embeddings are equal. (The authors' code returns
-    the sum over the two views, twice this.)  Chen et al., SimCLR, arXiv 2002.05709, eq. 1.
+    Returns the mean over all anchors and positives: log(2B − 1 + k) if all embeddings are equal. (The authors' code
+    returns the sum over the two views, twice this.)  Chen et al., SimCLR, arXiv 2002.05709, eq. 1.
     """
     z = unit(torch.cat([z1, z2]))  # [2B, d]
     rows = torch.arange(len(z), device=z.device)
     other_view = rows.roll(len(z1))  # row i -> i + B mod 2B
+    candidates, nobody = z, rows[:0]
+    if memory is not None:
+        candidates, nobody = torch.cat([z, memory.to(z.dtype)]), rows.new_full((len(memory),), -1)
+    names = torch.cat([rows, nobody])
     if small is None:
-        return info_nce(z, z, other_view, temperature=temperature, same=(rows, rows)).mean()
+        return info_nce(z, candidates, other_view, temperature=temperature, same=(rows, names)).mean()
     w, images = unit(small), rows[: len(small)]
     # Candidates are named so that of an anchor's own image the other view alone has the anchor's name.
-    to_first = info_nce(w, z, images, temperature=temperature, same=(images, other_view))
-    to_second = info_nce(w, z, images + len(z1), temperature=temperature, same=(images, rows))
+    other_names = torch.cat([other_view, nobody])
+    to_first = info_nce(w, candidates, images, temperature=temperature, same=(images, other_names))
+    to_second = info_nce(w, candidates, images + len(z1), temperature=temperature, same=(images, names))
     return (to_first + to_second).mean() / 2
+
+
+def nt_xent_of_crops(
+    z1: Float[Tensor, "b d"],
+    z2: Float[Tensor, "b d"],
+    small: Sequence[Float[Tensor, "b d"]],
+    *,
+    temperature: float,
+    memory: Float[Tensor, "k d"] | None = None,
+) -> Float[Tensor, ""]:
+    """The mean of `nt_xent` of two large views and that of each of any number of small crops of their images."""
+    first = nt_xent(z1, z2, temperature=temperature, memory=memory)
+    others = [nt_xent(z1, z2, small=w, temperature=temperature, memory=memory) for w in small]
+    return torch.stack([first, *others]).mean()

@@ -35,8 +35,7 @@ Symbols
 Departures
     The place of u5 comes from the view's record instead of a generator in the loss: the loss of a batch is always the
     same, on any number of ranks.
-    The rate is constant in the first half of training and falls to 0 in a straight line; the authors' code divides it
-    by 5 after 250 and after 280 of 300 epochs. Gains and biases are not decayed. The warm-up is a share of training.
+    The warm-up is a share of training.
     The classifiers that the authors train beside it, without gradient to the encoder, are left to evaluation.
     Images are normalised with ImageNet's mean and deviation at every size.
 """
@@ -78,8 +77,11 @@ class AMDIM(Method):
         lr_per=None,
         betas=(0.8, 0.999),
         weight_decay=1e-5,
+        decay_vectors=True,
         warmup=0.0067,
-        schedule="linear-tail",
+        schedule="steps",
+        milestones=(250 / 300, 280 / 300),
+        step_rates=(0.2, 0.04),
         batch_size=200,
         epochs=300,
     )

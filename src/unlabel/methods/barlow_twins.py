@@ -12,6 +12,8 @@ Algorithm
     C        = y1' y2 / B                                       # [d, d], in [-1, 1]   (eq. 2)
     L        = sum_i (1 - C_ii)²  +  lambda sum_i sum_{j != i} C_ij²                    (eq. 1)
                invariance            redundancy
+    with small crops x3 .. xV too (multi-crop, arXiv 2006.09882), each of which is compared with both large views:
+    L        = mean of this over the pairs (u, v), u = 1, 2 and v != u; it is symmetric, so the large pair counts twice
 
 Flow
     image ─┬─ view 1 ─ f ─ g ─ z1 ─ standardise ─ y1 ─┐
@@ -29,6 +31,7 @@ Departures
     The weight of 0.0051 and the decay of 1e-6 are those of the authors' code; the paper has 0.005 and 1.5e-6.
 """
 
+from itertools import product
 from typing import ClassVar, final
 
 import torch
@@ -40,7 +43,7 @@ from unlabel.losses.cross_correlation import correlations
 from unlabel.methods.base import Method
 from unlabel.nn.heads import mlp
 from unlabel.optim import Plan
-from unlabel.views import Batch, Recipe, named
+from unlabel.views import LARGE, Batch, Recipe, named
 
 SHOWN = 128  # dimensions in the picture
 SIDE = 512  # pixels of the picture, at least
@@ -54,6 +57,7 @@ class BarlowTwins(Method):
     family = "joint-embedding"
     paper = "2103.03230"
     year = 2021
+    view_range = (2, 64)
     pictured = 256
     pictured_together = True
     limits: ClassVar = {"projector_width": (1, 65536), "projector_dim": (2, 65536), "projector_layers": (1, 8)}
@@ -86,8 +90,11 @@ class BarlowTwins(Method):
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """The two sums over the cross-correlation of all ranks' images; batch norm sees one view at a time."""
-        z1, z2 = (gather(self.projector(self.backbone(view))) for view in batch.views)  # [B, d] each
-        invariance, redundancy = cross_correlation(z1, z2)
+        z = [gather(self.projector(self.backbone(view))) for view in batch.views]  # [B, d] each
+        pairs = [(0, 1), *product(range(LARGE), range(LARGE, len(z)))]
+        sums = torch.stack([torch.stack(cross_correlation(z[u], z[v])) for u, v in pairs])  # [pairs, 2]
+        weights = sums.new_tensor([2.0] + [1.0] * (len(pairs) - 1))
+        invariance, redundancy = (weights @ sums) / weights.sum()
         return {"invariance": self.invariance_weight * invariance, "redundancy": self.redundancy_weight * redundancy}
 
     def collapse_values(self, batch_size: int) -> dict[str, float]:
@@ -97,7 +104,7 @@ class BarlowTwins(Method):
     @torch.no_grad()
     def picture(self, batch: Batch) -> dict[str, Tensor]:
         """C of these images, its first dimensions: 1 is blue, 0 white, -1 red. The diagonal should be all there is."""
-        z1, z2 = (self.projector(self.backbone(view)) for view in batch.views)
+        z1, z2 = (self.projector(self.backbone(view)) for view in batch.views[:LARGE])
         c = correlations(z1[:, :SHOWN], z2[:, :SHOWN]).cpu()
         pixels = 1 - torch.stack((c.clamp(min=0), c.abs(), -c.clamp(max=0)))  # red, green, blue
         whole = -(-SIDE // len(c))  # so that an entry is a square of equal pixels

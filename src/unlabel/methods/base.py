@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from unlabel.optim import curves
-from unlabel.optim.plan import Plan, make_optimiser
+from unlabel.optim.plan import Plan, is_vector, make_optimiser
 from unlabel.views import Batch, Recipe
 
 
@@ -260,7 +260,7 @@ class Method(pl.LightningModule, ABC):
                 group["lr"] = peak if group["steady"] else rate
                 if group["decayed"]:
                     group["weight_decay"] = decay
-                else:
+                if is_vector(group["params"][0]):
                     group["lr"] *= self.plan.lr_vectors
 
     # ---------------------------------------------------------------- Lightning's hooks

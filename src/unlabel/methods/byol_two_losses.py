@@ -72,6 +72,7 @@ class BYOLTwoLosses(Method):
     limits: ClassVar = {
         "projector_width": (1, 65536),
         "projector_dim": (1, 65536),
+        "projector_layers": (1, 8),
         "teacher_momentum": (0.0, 1.0),
         "gate_temperature": (1e-6, 1e30),
     }
@@ -83,6 +84,7 @@ class BYOLTwoLosses(Method):
         *,
         projector_width: int = 4096,
         projector_dim: int = 256,
+        projector_layers: int = 2,
         teacher_momentum: float = 0.996,
         gate_temperature: float = 1.0,
         gate_scale: Literal["relative", "absolute"] = "relative",
@@ -109,10 +111,10 @@ class BYOLTwoLosses(Method):
         self.backbone = backbone
         width: int = backbone.num_features  # type: ignore[assignment]
         if first_loss != "off":
-            self.projector = _mlp(width, projector_width, projector_dim)
+            self.projector = _mlp(width, projector_width, projector_dim, projector_layers)
             self.predictor = _mlp(projector_dim, projector_width, projector_dim)
         if second_loss == "inc":
-            self.second_projector = _mlp(width, projector_width, projector_dim)
+            self.second_projector = _mlp(width, projector_width, projector_dim, projector_layers)
             self.second_predictor = _mlp(projector_dim, projector_width, projector_dim)
         if second_loss == "regress":
             self.regressor = mlp(2 * width, projector_width, len(DIFFERENCES), last_norm=None, last_bias=True)
@@ -208,6 +210,6 @@ def _made_differently(batch: Batch) -> Tensor:
     return (apart - every.mean(dim=0)) / every.std(dim=0).clamp(min=1e-6)
 
 
-def _mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+def _mlp(inputs: int, hidden: int, outputs: int, layers: int = 2) -> nn.Sequential:
     """The one shape of BYOL's projector and predictor: Linear, BN, ReLU, Linear without bias."""
-    return mlp(inputs, hidden, outputs, bias=True, last_norm=None)
+    return mlp(inputs, hidden, outputs, layers=layers, bias=True, last_norm=None)

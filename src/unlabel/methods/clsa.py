@@ -45,7 +45,6 @@ Symbols
 Departures
     One weak view and one strong, which is of the smallest of five sizes, as in the authors' runs without multi-crop.
     The shuffle is an order that spreads each part of the queries evenly over the parts of the keys, not a random one.
-    Gains and biases are not decayed.
     The teacher moves right after an update instead of right before the next keys, which is the same.
 """
 
@@ -86,7 +85,7 @@ class CLSA(Method):
         "teacher_momentum": (0.0, 1.0),
         "bn_splits": (1, 4096),
     }
-    plan = Plan(optimiser="sgd", lr=0.03, weight_decay=1e-4, batch_size=256, epochs=200)
+    plan = Plan(optimiser="sgd", lr=0.03, weight_decay=1e-4, decay_vectors=True, batch_size=256, epochs=200)
 
     def __init__(
         self,

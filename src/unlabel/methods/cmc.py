@@ -37,7 +37,6 @@ Departures
     start from its weights.
     All images of a batch, on all ranks, share one draw of m negatives; the authors draw m for each.
     Z is estimated from the drawn rows alone; the authors' code counts the positive among them.
-    The rate falls along half a cosine, where the authors divide it by ten three times.
 """
 
 import math
@@ -74,7 +73,10 @@ class CMC(Method):
         "temperature": (1e-3, 100.0),
         "bank_momentum": (0.0, 1.0),
     }
-    plan = Plan(optimiser="sgd", lr=0.03, weight_decay=1e-4, batch_size=256, epochs=240)
+    plan = Plan(
+        optimiser="sgd", lr=0.03, weight_decay=1e-4, schedule="steps", milestones=(120 / 240, 160 / 240, 200 / 240),
+        step_rates=(0.1, 0.01, 0.001), batch_size=256, epochs=240,
+    )  # fmt: skip
 
     def __init__(
         self,

@@ -29,6 +29,8 @@ Symbols
     g_t               teacher                an average; its backbone is kept
     K                 prototypes
     C, m              centre, centre_momentum
+    head_layers       of the head before its prototypes; head_norm=true puts batch norm between them
+    norm_last_layer   false: each prototype's score, a cosine, is multiplied by a number that is learnt
     tau_s             student_temperature
     lambda_0          teacher_momentum
     tau_t             teacher_temperature    reached in a straight line from warmup_teacher_temperature over
@@ -72,6 +74,7 @@ class DINO(Method):
     limits: ClassVar = {
         "prototypes": (1, 1 << 20),
         "head_width": (1, 65536),
+        "head_layers": (1, 8),
         "bottleneck": (1, 65536),
         "student_temperature": (1e-3, 100.0),
         "teacher_temperature": (1e-3, 100.0),
@@ -97,7 +100,10 @@ class DINO(Method):
         *,
         prototypes: int = 65536,
         head_width: int = 2048,
+        head_layers: int = 3,
+        head_norm: bool = False,
         bottleneck: int = 256,
+        norm_last_layer: bool = True,
         student_temperature: float = 0.1,
         teacher_temperature: float = 0.04,
         warmup_teacher_temperature: float = 0.04,
@@ -122,8 +128,11 @@ class DINO(Method):
         self.head = PrototypeHead(
             backbone.num_features,  # type: ignore[arg-type]
             width=head_width,
+            layers=head_layers,
+            batch_norm=head_norm,
             bottleneck=bottleneck,
             prototypes=prototypes,
+            gains=not norm_last_layer,
         )
         self.teacher = teacher_of(self._student())
         if isinstance(backbone, VisionTransformer) and drop_path > 0:
@@ -182,7 +191,8 @@ class DINO(Method):
     def before_update(self) -> None:
         """Clip each parameter's gradient by itself; while the prototypes are frozen, they have none."""
         if self.epoch < self.freeze_last_layer:
-            self.head.prototypes.grad = None  # not zero: weight decay would still move them
+            for p in self.head.last_layer():
+                p.grad = None  # not zero: weight decay would still move it
         grads = [p.grad for p in self.parameters() if p.grad is not None]
         if self.clip_each > 0 and grads:
             norms = torch._foreach_norm(grads)

@@ -11,6 +11,8 @@ Algorithm
     z_v      = n(r_v[:, :d0])                                   # [B, d0], n(a) = a / ||a||
     l(a, b)  = mean_i [ -a_i . b_i / tau + log sum_j e^{a_i . b_j / tau} ]
     L        = l(z1, z2) / 2 + l(z2, z1) / 2
+    with small crops x3 .. xV too (multi-crop, arXiv 2006.09882), which seek both large views and are sought by nobody:
+    L        = mean of l(z_v, z_u) over u = 1, 2 and all v != u
 
 Flow
     image ─┬─ view 1 ─ f ─ r1 ─ first d0 channels ─ z1 ─┐
@@ -21,7 +23,8 @@ Symbols
     d0     dimensions    D is SimCLR without a projector
     tau    temperature
 
-    same_view_negatives  true: other images' embeddings of the anchor's own view are negatives too (NT-Xent)
+    same_view_negatives  true: other images' embeddings of the anchor's own view are negatives too (NT-Xent); and
+                         small crops seek as SimCLR's do
 
 Departures
     None that is known; the authors' code, unlike SimCLR, compares across the views only.
@@ -35,11 +38,12 @@ from torch import Tensor, nn
 
 from unlabel.distributed import gather
 from unlabel.errors import Fault
-from unlabel.losses import info_nce, nt_xent
+from unlabel.losses import info_nce, nt_xent_of_crops
 from unlabel.losses.unit import unit
 from unlabel.methods.base import Method
+from unlabel.nn.multicrop import mean_of_pairs, roles
 from unlabel.optim import Plan
-from unlabel.views import Batch, Recipe, named
+from unlabel.views import LARGE, Batch, Recipe, named
 
 
 @final
@@ -50,6 +54,7 @@ class DirectCLR(Method):
     family = "joint-embedding"
     paper = "2110.09348"
     year = 2021
+    view_range = (2, 64)
     limits: ClassVar = {"dimensions": (1, 65536), "temperature": (1e-3, 100.0)}
     plan = Plan(
         optimiser="lars", lr=4.8, lr_per=4096, weight_decay=1e-6, warmup=0.1, final_lr=1e-3, batch_size=4096, epochs=100
@@ -79,15 +84,16 @@ class DirectCLR(Method):
         return named("byol", size)
 
     def loss(self, batch: Batch) -> Tensor:
-        """InfoNCE in both directions over all ranks' images; batch norm sees one view at a time."""
-        z1, z2 = (gather(self.project(self.backbone(view))) for view in batch.views)  # [B, d0] each
+        """InfoNCE of every view among the large ones, all ranks' images; batch norm sees one view at a time."""
+        z = [gather(self.project(self.backbone(view))) for view in batch.views]  # [B, d0] each
         if self.same_view_negatives:
-            return nt_xent(z1, z2, temperature=self.temperature)
-        z1, z2 = unit(z1), unit(z2)
-        own = torch.arange(len(z1), device=z1.device)
-        there = info_nce(z1, z2, own, temperature=self.temperature).mean()
-        back = info_nce(z2, z1, own, temperature=self.temperature).mean()
-        return there / 2 + back / 2
+            return nt_xent_of_crops(z[0], z[1], z[LARGE:], temperature=self.temperature)
+        z = [unit(view) for view in z]
+        own = torch.arange(len(z[0]), device=z[0].device)
+        targets, anchors = roles(len(z), LARGE)
+        return mean_of_pairs(
+            lambda u, v: info_nce(z[v], z[u], own, temperature=self.temperature).mean(), targets, anchors
+        )
 
     def collapse_values(self, batch_size: int) -> dict[str, float]:
         """log B, or log(2B - 1) where the own view has negatives too."""

@@ -34,7 +34,6 @@ Departures
     All images of a batch, on all ranks, share one draw of m negatives; the authors draw m for each.
     Z is estimated from the drawn rows alone, as in the paper; the authors' code counts the positive among them.
     Without the proximal term by default, as the authors' code.
-    The rate falls along half a cosine, where the authors divide it by ten after 120 and 160 epochs.
 """
 
 from typing import ClassVar, Literal, final
@@ -66,7 +65,7 @@ class InstDisc(Method):
         "temperature": (1e-3, 100.0),
         "bank_momentum": (0.0, 1.0),
     }
-    plan = Plan(optimiser="sgd", lr=0.03, weight_decay=1e-4, batch_size=256, epochs=200)
+    plan = Plan(optimiser="sgd", lr=0.03, weight_decay=1e-4, schedule="steps", batch_size=256, epochs=200)
 
     def __init__(
         self,

@@ -28,7 +28,6 @@ Symbols
 Departures
     All 2B views are anchors and others are constants, as in the authors' code; the paper writes B anchors, whose
     augmented views are recognised among the images themselves.
-    The rate falls along a cosine; the authors' falls to a tenth after 120 of 301 epochs.
     What is kept and evaluated is f(x), 512 numbers in the paper's network; the paper evaluates z, 128 numbers.
 """
 
@@ -55,7 +54,10 @@ class InvaSpread(Method):
     paper = "1904.03436"
     year = 2019
     limits: ClassVar = {"temperature": (1e-3, 100.0), "projector_dim": (1, 65536)}
-    plan = Plan(optimiser="sgd", lr=0.03, lr_per=128, weight_decay=5e-4, batch_size=128, epochs=301)
+    plan = Plan(
+        optimiser="sgd", lr=0.03, lr_per=128, weight_decay=5e-4, schedule="steps",
+        milestones=(120 / 301, 160 / 301, 200 / 301), step_rates=(0.1, 0.05, 0.01), batch_size=128, epochs=301,
+    )  # fmt: skip
 
     def __init__(
         self,

@@ -42,7 +42,6 @@ Departures
     What that negative passes through is not in the paper as it was read; here it is f_k, as all negatives do.
     The symmetric loss is that of the authors' CIFAR demonstration, with one queue for the keys of both views.
     The shuffle is an order that spreads each part of the queries evenly over the parts of the keys, not a random one.
-    Gains and biases are not decayed.
     The teacher moves right after an update instead of right before the next keys, which is the same.
 """
 
@@ -84,7 +83,7 @@ class MoCoV2(Method):
         "teacher_momentum": (0.0, 1.0),
         "bn_splits": (1, 4096),
     }
-    plan = Plan(optimiser="sgd", lr=0.03, weight_decay=1e-4, batch_size=256, epochs=200)
+    plan = Plan(optimiser="sgd", lr=0.03, weight_decay=1e-4, decay_vectors=True, batch_size=256, epochs=200)
 
     def __init__(
         self,

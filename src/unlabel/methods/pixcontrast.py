@@ -73,6 +73,7 @@ class PixContrast(Method):
         "distance": (0.0, 100.0),
         "projector_width": (1, 65536),
         "projector_dim": (1, 65536),
+        "projector_layers": (1, 8),
         "teacher_momentum": (0.0, 1.0),
     }
     plan = Plan(optimiser="lars", lr=1.0, weight_decay=1e-5, warmup=0.05, batch_size=1024, epochs=100)
@@ -85,6 +86,7 @@ class PixContrast(Method):
         distance: float = 0.7,
         projector_width: int = 4096,
         projector_dim: int = 256,
+        projector_layers: int = 2,
         teacher_momentum: float = 0.99,
     ) -> None:
         super().__init__()
@@ -93,7 +95,9 @@ class PixContrast(Method):
         self.teacher_momentum = teacher_momentum
         self.backbone = backbone
         width: int = backbone.num_features  # type: ignore[assignment]
-        self.projector = mlp(width, projector_width, projector_dim, bias=True, last_norm=None, last_bias=True)
+        self.projector = mlp(
+            width, projector_width, projector_dim, layers=projector_layers, bias=True, last_norm=None, last_bias=True
+        )  # fmt: skip
         self.teacher = teacher_of(self._online())
 
     def views(self, size: int) -> Recipe:

@@ -77,6 +77,7 @@ class PixPro(Method):
         "distance": (0.0, 100.0),
         "projector_width": (1, 65536),
         "projector_dim": (1, 65536),
+        "projector_layers": (1, 8),
         "teacher_momentum": (0.0, 1.0),
     }
     plan = Plan(optimiser="lars", lr=1.0, weight_decay=1e-5, warmup=0.05, batch_size=1024, epochs=100)
@@ -91,6 +92,7 @@ class PixPro(Method):
         instance_weight: float = 0.0,
         projector_width: int = 4096,
         projector_dim: int = 256,
+        projector_layers: int = 2,
         teacher_momentum: float = 0.99,
     ) -> None:
         super().__init__()
@@ -100,10 +102,11 @@ class PixPro(Method):
         head = partial(mlp, hidden=projector_width, outputs=projector_dim, bias=True, last_norm=None, last_bias=True)
         width: int = backbone.num_features  # type: ignore[assignment]
         self.backbone = backbone
-        self.projector = head(width)
+        self.projector = head(width, layers=projector_layers)
         self.propagation: nn.Module = PixelPropagation(projector_dim, gamma=gamma, layers=transform_layers)
         if instance_weight > 0:
-            self.instance_projector, self.instance_predictor = head(width), head(projector_dim)
+            self.instance_projector = head(width, layers=projector_layers)
+            self.instance_predictor = head(projector_dim)
         self.teacher = teacher_of(self._online())
 
     def views(self, size: int) -> Recipe:

@@ -11,6 +11,7 @@ Algorithm
        M       = the last K of g_t(f_t(x)), the teacher's                   # [K, d]
        s(i, j) = z_i . z_j / tau
        L       = mean over i of -s(i, p) + log sum over j != i and M of e^{s(i, j)}      (eq. 1)
+       with small crops too (multi-crop, arXiv 2006.09882): as SimCLR's, with M among the rows of other images
        after each update:  f_t, g_t <- m f_t, g_t + (1 - m) f, g
     2. fine-tune with few labels from the middle of the head: `unlabel finetune RUN --labels 0.1 --from-head 1`
        logits  = W g_1(f(x)), g_1 the first of the head's layers with its batch norm, W = 0 at first
@@ -43,13 +44,14 @@ import torch.nn.functional as F
 from torch import Tensor, cat, nn
 
 from unlabel.distributed import gather
-from unlabel.losses import info_nce, nt_xent
+from unlabel.losses import nt_xent_of_crops
 from unlabel.methods.base import Method
 from unlabel.nn.ema import ema_update, teacher_of, without_graph
 from unlabel.nn.heads import mlp
+from unlabel.nn.multicrop import multicrop
 from unlabel.nn.queue import Queue
 from unlabel.optim.plan import Plan
-from unlabel.views import Batch, Recipe, named
+from unlabel.views import LARGE, Batch, Recipe, named
 
 
 @final
@@ -61,6 +63,7 @@ class SimCLRv2(Method):
     paper = "2006.10029"
     year = 2020
     finetune_from = 1
+    view_range = (2, 64)
     limits: ClassVar = {
         "temperature": (1e-3, 100.0),
         "projector_layers": (1, 8),
@@ -97,20 +100,13 @@ class SimCLRv2(Method):
 
     def loss(self, batch: Batch) -> Tensor:
         """NT-Xent over both views of all ranks' images, with the memory among the negatives."""
-        x = cat(batch.views)  # one pass, so that batch norm sees both views
-        z1, z2 = (gather(z) for z in self._student()(x).chunk(2))  # [N, d] each
-        if self.queue is None or self.teacher is None:
-            return nt_xent(z1, z2, temperature=self.temperature)
-        if self.training and torch.is_grad_enabled():
-            self.queue.see(gather(F.normalize(without_graph(self.teacher, x), dim=1)))
-        z = F.normalize(cat([z1, z2]), dim=1)  # [2N, d]
-        rows = torch.arange(len(z), device=z.device)
-        remembered = self.queue.rows.to(z.dtype)
-        names = cat([rows, rows.new_full((len(remembered),), -1)])  # the memory's rows are nobody's own
-        losses = info_nce(
-            z, cat([z, remembered]), rows.roll(len(z1)), temperature=self.temperature, same=(rows, names)
-        )  # fmt: skip
-        return losses.mean()
+        z = self.projector(multicrop(self.backbone, batch.views))  # [V·B, d]; batch norm sees the two views at once
+        z1, z2, *small = (gather(view) for view in z.chunk(len(batch.views)))  # [N, d] each
+        memory = None if self.queue is None else self.queue.rows
+        if self.queue is not None and self.teacher is not None and self.training and torch.is_grad_enabled():
+            large = cat(batch.views[:LARGE])
+            self.queue.see(gather(F.normalize(without_graph(self.teacher, large), dim=1)))
+        return nt_xent_of_crops(z1, z2, small, temperature=self.temperature, memory=memory)
 
     def collapse_values(self, batch_size: int) -> dict[str, float]:
         """log(2B - 1 + K), once the memory's rows are equal too."""

@@ -31,7 +31,6 @@ Symbols
                           up with representations that still change
 
 Departures
-    Biases and gains are not decayed; the authors decay all parameters.
     The last layer of g has no bias, where the authors' code has one that is frozen and that the batch norm cancels.
 """
 
@@ -63,7 +62,7 @@ class SimSiam(Method):
         "projector_layers": (1, 8),
         "predictor_width": (1, 65536),
     }
-    plan = Plan(optimiser="sgd", lr=0.05, weight_decay=1e-4, batch_size=512, epochs=100)
+    plan = Plan(optimiser="sgd", lr=0.05, weight_decay=1e-4, decay_vectors=True, batch_size=512, epochs=100)
 
     def __init__(
         self,

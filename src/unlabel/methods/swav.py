@@ -27,7 +27,7 @@ Flow
 
 Symbols
     f        backbone      the network that is kept
-    g        projector     thrown away
+    g        projector     of projector_layers; thrown away
     C, K     prototypes    its rows, their number
     d        projector_dim
     tau      temperature
@@ -38,7 +38,8 @@ Symbols
     freeze_prototypes      epochs in which C rests
 
 Departures
-    The rate warms up from 0, where the authors begin at a sixteenth of its peak; LARS leaves gains and biases alone.
+    The rate warms up from 0, where the authors begin at a sixteenth of its peak.
+    LARS decays gains and biases but does not rescale them.
     No bias in front of the projector's batch norm, which would take it away.
     Every rank assigns the gathered images of all, where the authors add up sums across ranks: the same codes.
     The queue may have any length; the authors' is cut to whole batches.
@@ -72,11 +73,14 @@ class SwAV(Method):
     year = 2020
     view_range = (2, 64)
     limits: ClassVar = {
-        "projector_width": (1, 65536), "projector_dim": (1, 65536), "prototypes": (2, 1 << 20),
-        "temperature": (1e-3, 100.0), "epsilon": (1e-3, 1e6), "sinkhorn_iterations": (1, 10_000),
-        "queue_length": (0, 1 << 20),
+        "projector_width": (1, 65536), "projector_dim": (1, 65536), "projector_layers": (1, 8),
+        "prototypes": (2, 1 << 20), "temperature": (1e-3, 100.0), "epsilon": (1e-3, 1e6),
+        "sinkhorn_iterations": (1, 10_000), "queue_length": (0, 1 << 20),
     }  # fmt: skip
-    plan = Plan(optimiser="lars", lr=0.3, weight_decay=1e-6, warmup=0.0125, final_lr=1e-3, batch_size=4096, epochs=800)
+    plan = Plan(
+        optimiser="lars", lr=0.3, weight_decay=1e-6, decay_vectors=True, warmup=0.0125, final_lr=1e-3, batch_size=4096,
+        epochs=800,
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -84,6 +88,7 @@ class SwAV(Method):
         *,
         projector_width: int = 2048,
         projector_dim: int = 128,
+        projector_layers: int = 2,
         prototypes: int = 3000,
         temperature: float = 0.1,
         epsilon: float = 0.05,
@@ -100,7 +105,9 @@ class SwAV(Method):
         self.freeze_prototypes = freeze_prototypes
         self.backbone = backbone
         width: int = backbone.num_features  # type: ignore[assignment]
-        self.projector = mlp(width, projector_width, projector_dim, last_norm=None, last_bias=True)
+        self.projector = mlp(
+            width, projector_width, projector_dim, layers=projector_layers, last_norm=None, last_bias=True
+        )  # fmt: skip
         self.prototypes = nn.Parameter(unit(torch.randn(prototypes, projector_dim)))
         self.queue = Queue(queue_length, LARGE * projector_dim)  # a row: both large views of an image
 

@@ -63,12 +63,15 @@ def first_layers(head: nn.Sequential, count: int) -> nn.Sequential:
 class PrototypeHead(nn.Module):
     """An MLP to a bottleneck, then the cosine with each of K prototypes.
 
-    Linear(D, width) GELU Linear(width, width) GELU Linear(width, bottleneck), l2-normalised, then the dot
-    product with K unit vectors. DINO writes these as a weight-normalised linear layer whose gain is fixed to
+    Linear(D, width) GELU Linear(width, width) GELU Linear(width, bottleneck) where `layers` is 3, l2-normalised, then
+    the dot product with K unit vectors. DINO writes these as a weight-normalised linear layer whose gain is fixed to
     1; here the rows of `prototypes` are free and normalised where they are used, which is the same function
     and the same gradient.
 
-    Caron et al., DINO, arXiv 2104.14294, appendix C. No batch norm.
+    batch_norm  whether there is batch norm between the MLP's layers
+    gains       whether each cosine is multiplied by a number that is learnt and starts at 1, instead of by 1
+
+    Caron et al., DINO, arXiv 2104.14294, appendix C.
     """
 
     def __init__(
@@ -79,6 +82,8 @@ class PrototypeHead(nn.Module):
         bottleneck: int = 256,
         prototypes: int = 65536,
         layers: int = 3,
+        batch_norm: bool = False,
+        gains: bool = False,
     ) -> None:
         super().__init__()
         self.mlp = mlp(
@@ -86,7 +91,7 @@ class PrototypeHead(nn.Module):
             width,
             bottleneck,
             layers=layers,
-            norm=None,
+            norm="batch" if batch_norm else None,
             bias=True,
             activation=nn.GELU,
             last_norm=None,
@@ -99,14 +104,21 @@ class PrototypeHead(nn.Module):
         # The starting length of a row sets how fast its direction turns: 1/√3 here, as a plain linear
         # layer's.
         self.prototypes = nn.Parameter(torch.empty(prototypes, bottleneck).uniform_(-1, 1) / bottleneck**0.5)
+        # A matrix of one column, as weight normalisation has it, and so decayed like one.
+        self.gains = nn.Parameter(torch.ones(prototypes, 1)) if gains else None
+
+    def last_layer(self) -> list[nn.Parameter]:
+        """What turns the bottleneck into scores: the prototypes, and their gains where these are learnt."""
+        return [self.prototypes] if self.gains is None else [self.prototypes, self.gains]
 
     def forward(self, h: Tensor) -> Tensor:
-        """[B, D] -> cosines [B, K]."""
+        """[B, D] -> cosines [B, K], times the gains where there are any."""
         z = self.mlp(h)  # [B, bottleneck]
         # At least float32: a bfloat16 cosine is off by up to 0.004, a tenth at temperature 0.04.
         with torch.autocast(z.device.type, enabled=False):
             z = F.normalize(z.to(torch.promote_types(z.dtype, torch.float32)), dim=-1)
-            return F.linear(z, F.normalize(self.prototypes, dim=-1))
+            c = F.normalize(self.prototypes, dim=-1)
+            return F.linear(z, c if self.gains is None else self.gains * c)
 
 
 def _batch_norm(width: int, norm: Norm) -> nn.BatchNorm1d:

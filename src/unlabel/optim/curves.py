@@ -4,6 +4,8 @@ Nothing here counts steps or epochs, so a schedule is the same whatever the batc
 """
 
 import math
+from bisect import bisect_right
+from collections.abc import Sequence
 
 
 def middle(update: int, total_updates: int) -> float:
@@ -36,6 +38,11 @@ def cosine(progress: float, start: float, end: float) -> float:
 def linear_tail(progress: float, start: float, end: float) -> float:
     """`start` for the first half, then the straight line to `end` (CycleGAN, arXiv 1703.10593, section 4)."""
     return linear(2 * _within(progress) - 1, start, end)
+
+
+def steps(progress: float, start: float, milestones: Sequence[float], shares: Sequence[float]) -> float:
+    """`start`, and from each milestone on its share of `start`: milestones rise, and each has one share."""
+    return start * (1.0, *shares)[bisect_right(milestones, progress)]
 
 
 def warm_up(progress: float, fraction: float) -> float:

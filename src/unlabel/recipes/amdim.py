@@ -6,7 +6,7 @@ from typing import Any
 def small() -> dict[str, Any]:
     """32 or 64 pixels (larger images: size=64), two cores or one GPU: a narrow encoder, AdamW."""
     return {
-        "optimiser": "adamw", "lr": 1e-3, "weight_decay": 1e-4, "betas": (0.9, 0.999),
+        "optimiser": "adamw", "lr": 1e-3, "weight_decay": 1e-4, "decay_vectors": False, "betas": (0.9, 0.999),
         "warmup": 0.05, "schedule": "cosine", "batch_size": 128, "epochs": 100,
         "encoder_width": 32, "encoder_depth": 2, "embedding_dim": 256,
     }  # fmt: skip
