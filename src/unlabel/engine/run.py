@@ -146,7 +146,7 @@ PLAN: dict[str, str] = {
     "lr": "peak learning rate for `lr_per` images",
     "lr_per": "the learning rate is for this many images and scales with the batch; none: not scaled",
     "lr_vectors": "learning rate of gains and biases, as a fraction of that of the weights",
-    "weight_decay": "weight decay of tensors with more than one dimension",
+    "weight_decay": "weight decay of matrices and filters, and of vectors where decay_vectors says so",
     "weight_decay_end": "weight decay at the end (cosine); none: constant",
     "decay_vectors": "decay gains and biases too",
     "momentum": "momentum of sgd and lars",
