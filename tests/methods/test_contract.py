@@ -4,7 +4,8 @@ import inspect
 import re
 import socket
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from tests.methods.toy import toy_batch, toy_loader, toy_method
 from unlabel import diagnostics, methods
+from unlabel.distributed import all_mean
 from unlabel.engine.callbacks import quiet_lightning
 from unlabel.engine.options import hyperparameters
 from unlabel.losses.objectives import OBJECTIVES
@@ -184,12 +186,12 @@ def test_the_loss_falls_on_a_toy_set(name: str) -> None:
 # ------------------------------------------------------------------ two ranks equal one process
 
 
-CROPPED = ("simclr", "byol", "dino", "swav", "simsiam", "moco_v2", "moco_v3")
+CROPPED = tuple(name for name in NAMES if methods.get(name).view_range == (2, 64))
 SHARED: dict[str, tuple[str, dict[str, object], str | None]] = {
     **{name: (name, {}, None) for name in NAMES},
     **{f"simclr, {name}": ("simclr", {"objective": name}, None) for name in OBJECTIVES if name != "nt_xent"},
     **{f"{name}, small crops": (name, {}, "cifar-min:2x8") for name in CROPPED},
-    "swav, queue": ("swav", {"queue_length": 16, "queue_from": 0.0}, None),
+    "swav, queue": ("swav", {"queue_length": 8, "queue_from": 0.0}, None),  # full after the first update
     "simclr_v2, queue": ("simclr_v2", {"queue_length": 16}, None),
     "moco_v2, symmetric": ("moco_v2", {"symmetric": True}, None),
     "barlow_twins, narrow": ("barlow_twins", {"projector_layers": 1}, None),
@@ -199,57 +201,87 @@ SHARED: dict[str, tuple[str, dict[str, object], str | None]] = {
         for o in ("nce", "softmax")
     },
     "cmc, in_batch": ("cmc", {"objective": "in_batch"}, None),
+    "simclr, hard negatives": ("simclr", {}, None),
+    "byol_two_losses, gated and regress": (
+        "byol_two_losses",
+        {"first_loss": "gated", "second_loss": "regress"},
+        None,
+    ),
+    "byol_two_losses, scalar": ("byol_two_losses", {"granularity": "scalar", "first_loss": "gated"}, None),
+    "cast, together": ("cast", {"together": True}, None),
+    "clsa, not distributional": ("clsa", {"distributional": False}, None),
 }
 """What is shared between ranks: each method as it is, and what its options change about what they exchange."""
 
 
-def _whole(case: str) -> tuple[methods.Method, object]:
+@dataclass
+class Found:
+    """What a method comes to: loss and gradients, what it holds after an update with them, and its next loss."""
+
+    loss: Tensor
+    gradients: dict[str, Tensor]
+    state: dict[str, Tensor]
+    later: Tensor
+
+
+def _whole(case: str) -> tuple[methods.Method, Batch]:
     name, options, views = SHARED[case]
     method = toy_method(name, **options).double()
     batch = toy_batch(name, method, views)
     batch.views = [view.double() for view in batch.views]
+    if "hard negatives" in case:
+        batch.negative, batch.matched = batch.views[0].roll(1, dims=0), torch.arange(len(batch)) % 3 > 0
     return method, batch
 
 
-def _loss_and_gradients(method: methods.Method, batch: object) -> tuple[Tensor, dict[str, Tensor]]:
+def _found(method: methods.Method, batch: Batch) -> Found:
     torch.manual_seed(5)
     loss = summed(method.loss(batch))
     loss.backward()
-    return loss.detach(), {n: p.grad for n, p in method.named_parameters() if p.grad is not None}
+    loss = all_mean(loss)
+    parameters = dict(method.named_parameters())
+    gradients = {n: all_mean(p.grad) for n, p in parameters.items() if p.grad is not None}  # as DDP does
+    for name, gradient in gradients.items():
+        parameters[name].grad = gradient.clone()
+    method.before_update()
+    torch.optim.SGD(method.parameters(), 0.1).step()
+    method.advance()
+    state = {n: value.clone() for n, value in method.state_dict().items() if isinstance(value, Tensor)}
+    torch.manual_seed(6)
+    return Found(loss, gradients, state, all_mean(summed(method.loss(batch))))
 
 
-def _rank(rank: int, port: int, out: object) -> None:
+def _rank(rank: int, port: int, folder: Path) -> None:
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    found = {}
     for name in SHARED:
         method, batch = _whole(name)
-        method = convert_batchnorm(method)
         half = len(batch) // 2
-        loss, gradients = _loss_and_gradients(method, batch.rows(slice(rank * half, (rank + 1) * half)))
-        for value in (loss, *gradients.values()):  # what DDP does with gradients
-            torch.distributed.all_reduce(value)
-            value /= 2
-        if rank == 0:
-            out[name] = (loss, gradients)
+        found[name, rank] = _found(convert_batchnorm(method), batch.rows(slice(rank * half, (rank + 1) * half)))
+    torch.save(found, folder / f"rank{rank}.pt")
     torch.distributed.destroy_process_group()
 
 
 @pytest.fixture(scope="module")
-def two_ranks() -> dict[str, tuple[Tensor, dict[str, Tensor]]]:
+def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, int], Found]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with mp.get_context("spawn").Manager() as manager:
-        out = manager.dict()
-        mp.spawn(_rank, args=(port, out), nprocs=2)
-        return dict(out)
+    folder = tmp_path_factory.mktemp("ranks")
+    mp.spawn(_rank, args=(port, folder), nprocs=2)
+    first, second = (torch.load(folder / f"rank{rank}.pt", weights_only=False) for rank in range(2))
+    return first | second
 
 
 @pytest.mark.parametrize("name", SHARED)
-def test_two_ranks_equal_one_process(name: str, two_ranks: dict[str, tuple[Tensor, dict[str, Tensor]]]) -> None:
-    loss, gradients = _loss_and_gradients(*_whole(name))
-    shared_loss, shared_gradients = two_ranks[name]
-    torch.testing.assert_close(shared_loss, loss, rtol=1e-9, atol=1e-9)
-    assert shared_gradients.keys() == gradients.keys()
-    for parameter, gradient in gradients.items():
-        torch.testing.assert_close(shared_gradients[parameter], gradient, rtol=1e-6, atol=1e-9, msg=parameter)
+def test_two_ranks_equal_one_process(name: str, two_ranks: dict[tuple[str, int], Found]) -> None:
+    whole = _found(*_whole(name))
+    for shared in (two_ranks[name, 0], two_ranks[name, 1]):
+        torch.testing.assert_close(shared.loss, whole.loss, rtol=1e-9, atol=1e-9)
+        assert shared.gradients.keys() == whole.gradients.keys() and shared.state.keys() == whole.state.keys()
+        for parameter, gradient in whole.gradients.items():
+            torch.testing.assert_close(shared.gradients[parameter], gradient, rtol=1e-6, atol=1e-9, msg=parameter)
+        for part, value in whole.state.items():
+            torch.testing.assert_close(shared.state[part], value, rtol=1e-6, atol=1e-9, msg=part)
+        torch.testing.assert_close(shared.later, whole.later, rtol=1e-7, atol=1e-9)

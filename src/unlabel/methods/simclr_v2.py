@@ -104,8 +104,8 @@ class SimCLRv2(Method):
         z1, z2, *small = (gather(view) for view in z.chunk(len(batch.views)))  # [N, d] each
         memory = None if self.queue is None else self.queue.rows
         if self.queue is not None and self.teacher is not None and self.training and torch.is_grad_enabled():
-            large = cat(batch.views[:LARGE])
-            self.queue.see(gather(F.normalize(without_graph(self.teacher, large), dim=1)))
+            rows = F.normalize(without_graph(self.teacher, cat(batch.views[:LARGE])), dim=1)
+            self.queue.see(cat([gather(view) for view in rows.chunk(LARGE)]))  # in one order on any number of ranks
         return nt_xent_of_crops(z1, z2, small, temperature=self.temperature, memory=memory)
 
     def collapse_values(self, batch_size: int) -> dict[str, float]:
