@@ -57,7 +57,7 @@ def test_masks_are_better_than_the_midst(photographs: Path, tmp_path: Path) -> N
 
 def test_a_file_is_no_folder_for_masks(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(Fault, match="written to a folder"):
+    with pytest.raises(Fault, match="cannot be written: it is a file"):
         unlabel.saliency(tmp_path, out=tmp_path / "file")
 
 

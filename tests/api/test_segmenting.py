@@ -91,7 +91,7 @@ def test_labels_that_are_no_class_are_refused_unless_they_are_ignored(
     mask = tmp_path / "roads" / "test" / "masks" / "0.png"
     labels = np.asarray(Image.open(mask)).astype(np.int32)
     labels[-1] = 7
-    Image.fromarray(labels).save(mask)
+    Image.fromarray(labels.astype(np.uint8)).save(mask)
     with pytest.raises(Fault, match=r"has classes that .* lacks: name them by `ignore`"):
         unlabel.segment(cnn_run, data=tmp_path / "roads", ignore=[11])
     labels[-1] = -1

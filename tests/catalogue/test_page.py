@@ -148,7 +148,7 @@ def test_hyperparameters_with_what_they_may_be_and_their_symbols() -> None:
     assert of["teacher_momentum"].symbol == "tau_base" and of["projector_dim"].symbol == "d"
     assert of["projector_width"].allowed == "whole, 1 to 65,536" and of["predictor"].allowed == "true, false"
     simclr = {s.name: s.allowed for s in catalogue.entry("simclr").hyper}
-    assert simclr["temperature"] == "0.001 to 100" and simclr["tau_plus"] == "0 to 0.99 or none"
+    assert simclr["temperature"] == "0.001 to 100 or none" and simclr["tau_plus"] == "0 to 0.99 or none"
     assert simclr["margin"] == "at least 0 or none" and simclr["objective"].startswith("nt_xent, dcl, ")
 
 

@@ -29,12 +29,13 @@ Symbols
     g_t               teacher                an average; its backbone is kept
     K                 prototypes
     C, m              centre, centre_momentum
-    head_layers       of the head before its prototypes; head_norm=true puts batch norm between them
-    norm_last_layer   false: each prototype's score, a cosine, is multiplied by a number that is learnt
     tau_s             student_temperature
     lambda_0          teacher_momentum
     tau_t             teacher_temperature    reached in a straight line from warmup_teacher_temperature over
                                              warmup_teacher_epochs
+
+    head_layers       layers of the head before its prototypes; head_norm=true puts batch norm between them
+    norm_last_layer   false: each prototype's score, a cosine, is multiplied by a number that is learnt
 
 Departures
     The prototype layer and the loss run in float32 under mixed precision.
