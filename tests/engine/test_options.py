@@ -77,7 +77,7 @@ def test_convert_tells_what_was_expected() -> None:
 
 
 def test_hyperparameters_are_the_constructors_keywords() -> None:
-    assert hyperparameters(get("simclr"))["temperature"].default == 0.1
+    assert hyperparameters(get("moco"))["temperature"].default == 0.07
     assert needs_backbone(get("simclr")) and not needs_backbone(get("cut"))
 
 
