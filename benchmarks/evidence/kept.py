@@ -20,7 +20,7 @@ def keep(study: str, out: Path, folders: dict[str, Path | None], needs: tuple[st
     """Write the finished runs below `out` that have all files they need, without folders of this machine."""
     lines = []
     for place in sorted(path for path in out.iterdir() if all((path / name).exists() for name in needs)):
-        if RunFolder(place).read().get("finished"):
+        if RunFolder(place).finished:
             read = {name: read_json(place / name, f"{place / name} is damaged") for name in _there(place)}
             lines.append(_swapped(json.dumps({"name": place.name, **_short(read)}), _names(out, folders)))
     if lines:

@@ -95,9 +95,10 @@ def segment(
         )
     if _largest(test.masks) >= classes:
         raise Fault(f"{asked / 'masks'} has classes that {root / 'train' / 'masks'} lacks: name them by `ignore`")
-    spec = backbones.denser(spec, network, stride)
-    weights, network = network.state_dict(), backbones.build(spec).eval()
-    network.load_state_dict(weights)
+    if (dense := backbones.denser(spec, network, stride)) != spec:
+        spec, weights = dense, network.state_dict()
+        network = backbones.build(spec).eval()
+        network.load_state_dict(weights)
     control = random_weights(partial(backbones.build, spec))
     for part in (network, control):
         _fit_to(part, size)

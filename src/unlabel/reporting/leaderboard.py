@@ -60,7 +60,7 @@ def _seeds(row: Row) -> str:
 
 def _is_finished(place: Path) -> bool:
     run = RunFolder(place)
-    return run.run_json.exists() and bool(run.read().get("finished")) and run.evaluation.exists()
+    return run.run_json.exists() and run.finished and run.evaluation.exists()
 
 
 def _alike(finished: dict[Path, Read]) -> tuple[dict[Path, Read], list[str]]:
