@@ -58,6 +58,13 @@ def test_a_damaged_line_does_no_harm(half: Path, tmp_path: Path) -> None:
     assert unlabel.compare([folder.path], out=tmp_path / "c.html").page == tmp_path / "c.html"
 
 
+def test_a_page_about_nothing_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(Fault, match="does not say which method was trained"):
+        unlabel.report(tmp_path)
+    assert not (tmp_path / "report.html").exists()
+
+
 @pytest.mark.parametrize(
     ("before", "keep", "kept"),
     [

@@ -68,8 +68,7 @@ def partly(labels: np.ndarray) -> Arrays:
 def test_live_knn_asks_about_images_that_have_a_label() -> None:
     labels = np.full(700, -1)
     labels[[1, 2, 5]] = [0, 1, 1]  # none of which is among 500 spread over all
-    images = partly(labels)
-    monitor = Monitor(Sources([], images, images, ""), evaluation(32), "cpu")
+    monitor = Monitor(Sources([], partly(labels), partly(labels), ""), evaluation(32), "cpu")
     assert monitor.asked.tolist() == monitor.memory.tolist() == [1, 2, 5] and len(monitor.queries) == 500
     monitor.queries = monitor.queries[10:20]
     reading = monitor.read(toy_method("simclr"))
@@ -78,8 +77,15 @@ def test_live_knn_asks_about_images_that_have_a_label() -> None:
 
 
 def test_labels_of_one_class_make_no_live_knn() -> None:
-    images = partly(np.where(np.arange(30) == 4, 0, -1))
-    assert "knn" not in Monitor(Sources([], images, images, ""), evaluation(32), "cpu").read(toy_method("simclr"))
+    one, other = (partly(np.where(np.arange(30) == 4, 0, -1)) for _ in range(2))
+    assert "knn" not in Monitor(Sources([], one, other, ""), evaluation(32), "cpu").read(toy_method("simclr"))
+
+
+def test_no_image_is_its_own_neighbour_in_live_knn() -> None:
+    images = partly(np.arange(12) % 2)
+    monitor = Monitor(Sources([], images, images, ""), evaluation(32), "cpu")
+    assert "knn" not in monitor.read(toy_method("simclr")) and monitor.declared("x") is None
+    assert "all images train" in monitor.lack
 
 
 def test_too_few_labels_for_live_knn_are_said() -> None:
@@ -101,8 +107,8 @@ def test_live_knn_declares_its_protocol() -> None:
     assert said is not None and (said["memory"], said["queries"], said["k"]) == (3, 500, 20)
     assert said["weights"] == "x" and "32 px" in said["view"] and said["version"] == 1
     one, none = partly(np.where(np.arange(9) == 4, 0, -1)), partly(np.full(9, -1))
-    for images in (one, none):
-        assert Monitor(Sources([], images, images, ""), evaluation(32), "cpu").declared("x") is None
+    for images, others in ((one, partly(one.labels)), (none, partly(none.labels))):
+        assert Monitor(Sources([], images, others, ""), evaluation(32), "cpu").declared("x") is None
 
 
 class Broken(Subset):

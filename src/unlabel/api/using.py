@@ -24,6 +24,7 @@ from unlabel.errors import Fault, nearest, writing
 from unlabel.evaluation.neighbours import neighbours
 from unlabel.methods import Translates
 from unlabel.reporting import write_report
+from unlabel.reporting.files import check_named
 from unlabel.reporting.contact_sheet import neighbours_picture
 from unlabel.views import View
 
@@ -57,8 +58,9 @@ def evaluate(run: str | Path, *, data: str | None = None, all: bool = False, con
 
 def report(run: str | Path) -> Path:
     """Write a run's report again from what its folder holds; returns the page's path."""
-    RunFolder(run).read()
-    return write_report(Path(run))
+    folder = RunFolder(run)
+    check_named(folder.read(), folder.run_json)
+    return write_report(folder.path)
 
 
 def embed(run: str | Path, *, data: str, out: str | Path, console: Console | None = None) -> int:

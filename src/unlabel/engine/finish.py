@@ -127,7 +127,7 @@ def _can_be_asked_everything(method: Method, sources: Sources, folder: RunFolder
     if isinstance(method, Classifies | Translates):
         does = "classifies" if isinstance(method, Classifies) else "translates"
         raise Fault(f"{folder.path} holds a run that {does}: `--all` measures frozen features, so leave it out")
-    if sources.memory is sources.queries or not sources.labelled:
+    if not sources.labelled:
         raise Fault(
             f"{sources.queries.name} has no labels to evaluate with, and what `--all` adds needs them: give labelled "
             "images by --data, or leave `--all` out"

@@ -89,6 +89,8 @@ class Monitor:
         memory, queries = self.sources.memory.labels, self.sources.queries.labels
         if not ((memory >= 0).any() or (queries >= 0).any()):
             return ""
+        if self.sources.memory is self.sources.queries:
+            return "no live kNN: all images train; give others to ask about by --eval-data, or 20 images at least"
         if not len(self.asked):
             return "no live kNN: none of the images that are asked about has a label"
         classes = len(np.unique(memory[self.memory])) if (memory >= 0).any() else 0

@@ -36,8 +36,8 @@ class Sources:
 
     @property
     def labelled(self) -> bool:
-        """Whether both memory and queries have labels."""
-        return bool((self.memory.labels >= 0).any() and (self.queries.labels >= 0).any())
+        """Whether memory and queries have labels, and are not the same images: each would be its own neighbour."""
+        return self.memory is not self.queries and _labelled(self.memory) and _labelled(self.queries)
 
     def skipped(self) -> list[Unreadable]:
         """Files met so far that could not be read."""

@@ -77,6 +77,13 @@ class RunFiles:
         return None
 
 
+def check_named(run: dict[str, Any], path: Path) -> None:
+    """Fault where run.json, which is this file, does not say which method was trained."""
+    chosen = run.get("run")
+    if not isinstance(chosen, dict) or "method" not in chosen:
+        raise Fault(f"{path} does not say which method was trained: it is damaged, or of another program")
+
+
 def read_run(folder: Path, *, pictures: bool = True) -> RunFiles:
     """Reads a run folder; pictures=False leaves embeddings, pictures and skipped files unread.
 

@@ -8,7 +8,7 @@ from typing import Any
 from unlabel.engine.folder import RunFolder
 from unlabel.errors import Fault
 from unlabel.reporting.controls import kinds_of
-from unlabel.reporting.files import RunFiles, read_run
+from unlabel.reporting.files import RunFiles, check_named, read_run
 from unlabel.reporting.rows import read_numbers
 
 _DEPTH = 3  # folders below one that is given in which runs are looked for
@@ -90,8 +90,7 @@ def _below(path: Path, depth: int) -> Iterable[Path]:
 
 def _member(place: Path) -> Member:
     files = read_run(place, pictures=False)
-    if not isinstance(files.run.get("run"), dict) or "method" not in files.run["run"]:
-        raise Fault(f"{place / 'run.json'} does not say which method was trained: it is damaged, or of another program")
+    check_named(files.run, place / "run.json")
     return Member(place, *read_numbers(place), files)
 
 
