@@ -2,9 +2,9 @@
 
     python benchmarks/packs.py [--rounds 5] [--pictures 512]
 
-Peers that are installed take part. litdata and mosaicml-streaming want an older numpy than unlabel asks for, so they get
-an environment of their own, with litdata, mosaicml-streaming, webdataset, numpy 2.1 and what this program imports, and
-unlabel by its path:  PYTHONPATH=src python benchmarks/packs.py
+Peers that are installed take part. litdata and mosaicml-streaming want an older numpy than unlabel asks for, so they
+get an environment of their own: litdata, mosaicml-streaming, webdataset, numpy 2.1, and what unlabel imports; unlabel
+itself is found by its path:  PYTHONPATH=src python benchmarks/packs.py
 WebDataset is a tar file and can only be read in its own order; so it is here.
 """
 

@@ -105,6 +105,8 @@ def test_where_nothing_can_be_written_is_told_before_anything_is_embedded(
     for name in ("n.xyz", "n"):
         with pytest.raises(Fault, match=rf"{name} is to be a picture: .* ends in one of \.png, \.jpg"):
             unlabel.neighbors(cnn_run, **looked_up, out=tmp_path / name)
+    with pytest.raises(Fault, match=r"e\.csv is to be a parquet table: .* ends in \.parquet$"):
+        unlabel.embed(cnn_run, data=str(pictures), out=tmp_path / "e.csv")
     assert file.read_text() == "mine" and [*tmp_path.iterdir()] == [file]
 
 

@@ -288,7 +288,7 @@ def test_hostile_folder(shared_data):
 
 def test_nothing_to_scan(tmp_path):
     (tmp_path / "notes.txt").write_bytes(b"x")
-    with pytest.raises(Fault, match=r"no picture in .* \(1 other file"):
+    with pytest.raises(Fault, match=r"no picture in .* \(1 other file was ignored"):
         scan(tmp_path)
     with pytest.raises(Fault, match="no folder"):
         scan(tmp_path / "nothing")

@@ -24,8 +24,8 @@ from unlabel.errors import Fault, nearest, writing
 from unlabel.evaluation.neighbours import neighbours
 from unlabel.methods import Translates
 from unlabel.reporting import write_report
-from unlabel.reporting.files import check_named
 from unlabel.reporting.contact_sheet import neighbours_picture
+from unlabel.reporting.files import check_named
 from unlabel.views import View
 
 
@@ -66,11 +66,11 @@ def report(run: str | Path) -> Path:
 def embed(run: str | Path, *, data: str, out: str | Path, console: Console | None = None) -> int:
     """Write path, label (-1 = unknown) and feature vector of every image of `data` to a parquet file.
 
-    Returns how many images were embedded; files that cannot be read are left out. Fault where `out` cannot be written,
-    which is asked before anything is embedded.
+    Returns how many images were embedded; files that cannot be read are left out. Fault where `out` cannot be written
+    or does not end in .parquet, which is asked before anything is embedded.
     """
     view = view_of(run)
-    check_file(out)
+    check_file(out, "a parquet table", (".parquet",))
     source = open_source(data)
     features = vectors_of(load_backbone(run), source, view, run, console)
     with writing(out):

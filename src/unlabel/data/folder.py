@@ -27,6 +27,13 @@ _CLUTTER = frozenset(
 )
 
 
+def no_picture(root: str | os.PathLike[str], ignored: int) -> Fault:
+    """What is wrong with a folder of `ignored` files none of which is a picture."""
+    others = {0: "", 1: " (1 other file was ignored)"}.get(ignored, f" ({ignored:,} other files were ignored)")
+    kinds = ".jpg, .png, .webp, .gif, .bmp, .tiff"
+    return Fault(f"there is no picture in {printable(os.fspath(root))}: it needs files such as {kinds}{others}")
+
+
 class Folder(Source):
     """The pictures under `root` in the order of their names.
 
@@ -42,9 +49,7 @@ class Folder(Source):
         self.root = folder if named else inner(folder)  # a single class folder must not be passed through
         self.names, ignored = walk(self.root)
         if not self.names:
-            others = f" ({ignored} other files were ignored)" if ignored else ""
-            kinds = ".jpg, .png, .webp, .gif, .bmp, .tiff"
-            raise Fault(f"there is no picture in {printable(os.fspath(root))}: it needs files such as {kinds}{others}")
+            raise no_picture(root, ignored)
         labels, found = classes_of(self.names, classes)
         super().__init__(printable(os.fspath(root)), labels, found)
 

@@ -14,9 +14,8 @@ import numpy as np
 from unlabel.data.ahead import cores
 from unlabel.data.facts import Facts, facts_of
 from unlabel.data.findings import FLAT, HUGE, TINY, Scan
-from unlabel.data.folder import check_folder, classes_of, inner, printable, splits, walk
+from unlabel.data.folder import check_folder, classes_of, inner, no_picture, printable, splits, walk
 from unlabel.data.perceptual import COPY, near_duplicates, perceptual_hash, small_copy
-from unlabel.errors import Fault
 
 _SIDES = (16, 32, 64, 128, 256, 512, 1024, 2048)
 _ASPECTS = ((1.01, "square"), (1.5, "up to 3:2"), (2.0, "up to 2:1"), (4.0, "up to 4:1"))
@@ -55,7 +54,7 @@ def scan(
     root = inner(check_folder(path))
     names, ignored = walk(root)
     if not names:
-        raise Fault(f"there is no picture in {printable(os.fspath(path))} ({ignored} other files were ignored)")
+        raise no_picture(path, ignored)
     report = Scan(printable(os.fspath(path)), printable(root.rstrip("/")), ignored=ignored)
     counts = {name: Counter[int | str]() for name in ("sides", "aspects", "brightness", "formats", "modes", "colours")}
     gathered = _Gathered(np.empty(len(names), np.uint64), np.empty((len(names), COPY), np.uint8))

@@ -13,8 +13,14 @@ def check_folder(path: str | Path) -> None:
     _check(Path(path), Path(path))
 
 
-def check_file(path: str | Path) -> None:
-    """Fault where no file of this name can be written; the folders above it need not be there yet."""
+def check_file(path: str | Path, what: str = "", suffixes: tuple[str, ...] = ()) -> None:
+    """Fault where no file of this name can be written; the folders above it need not be there yet.
+
+    suffixes  of names that suit `what` is written; any, where none is given
+    """
+    if suffixes and Path(path).suffix.lower() not in suffixes:
+        ends = ("one of " if len(suffixes) > 1 else "") + ", ".join(suffixes)
+        raise Fault(f"{path} is to be {what}: give it a name that ends in {ends}")
     if Path(path).is_dir():
         raise _unwritable(path, "it is a folder")
     _check(Path(path), Path(path).parent)
@@ -22,9 +28,7 @@ def check_file(path: str | Path) -> None:
 
 def check_picture(path: str | Path) -> None:
     """Fault where no picture can be written to a file of this name, or its suffix is none of a picture."""
-    if Path(path).suffix.lower() not in PICTURES:
-        raise Fault(f"{path} is to be a picture: give it a name that ends in one of {', '.join(PICTURES)}")
-    check_file(path)
+    check_file(path, "a picture", PICTURES)
 
 
 def _check(path: Path, folder: Path) -> None:
