@@ -33,7 +33,8 @@ def simclr(method: Method, hyper: Mapping[str, Any]) -> Step:
 
     backbone, width = method.backbone, method.backbone.num_features
     head = SimCLRProjectionHead(width, hyper["projector_width"], hyper["projector_dim"])
-    criterion, optimiser = NTXentLoss(temperature=method.temperature), _moved([backbone, head])
+    temperature = method.objective.keywords["temperature"]
+    criterion, optimiser = NTXentLoss(temperature=temperature), _moved([backbone, head])
 
     def step(views: list[Tensor]) -> None:
         z0, z1 = (head(backbone(view)) for view in views)

@@ -1,6 +1,7 @@
 """The tile-by-tile form gives the values and gradients of the plain one, at every size and in every shape."""
 
 import math
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from unlabel.losses import blockwise, info_nce, nt_xent
+from unlabel.losses import align_uniform, blockwise, dcl, dclw, debiased, flat_nce, hard_negatives, info_nce, nt_xent
 from unlabel.losses.blockwise import row_log_sum_exp
 
 
@@ -195,3 +196,21 @@ def test_so_many_tiles_are_made_once_and_none_of_a_large_matrix(monkeypatch: pyt
         made.clear()
         row_log_sum_exp(a, a, scalar(5.0), same=(names, names)).sum().backward()
         assert len(made) == count
+
+
+@pytest.mark.parametrize("loss", [nt_xent, dcl, dclw, flat_nce, debiased, hard_negatives, align_uniform])
+@pytest.mark.usefixtures("tiles_of_four")
+def test_of_two_views_only_half_of_the_matrix_is_made(
+    loss: Callable[[Tensor, Tensor], Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    grid = blockwise._Grid.again
+
+    def again(self: blockwise._Grid, kept: list[Tensor]) -> Iterator[tuple[slice, slice, Tensor]]:
+        for rows, columns, tile in grid(self, kept):
+            made.append((rows.start, columns.start))
+            yield rows, columns, tile
+
+    monkeypatch.setattr(blockwise._Grid, "again", again)
+    loss(unit(8, 3), unit(8, 3, seed=1)).backward()
+    assert made and all(row <= column for row, column in made)

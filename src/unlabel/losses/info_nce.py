@@ -86,15 +86,14 @@ def nt_xent(
     z = unit(torch.cat([z1, z2]))  # [2B, d]
     rows = torch.arange(len(z), device=z.device)
     other_view = rows.roll(len(z1))  # row i -> i + B mod 2B
-    candidates, nobody = z, rows[:0]
+    candidates, names, other_names = z, rows, other_view  # the very same tensors: their matrix is symmetric
     if memory is not None:
         candidates, nobody = torch.cat([z, memory.to(z.dtype)]), rows.new_full((len(memory),), -1)
-    names = torch.cat([rows, nobody])
+        names, other_names = torch.cat([rows, nobody]), torch.cat([other_view, nobody])
     if small is None:
         return info_nce(z, candidates, other_view, temperature=temperature, same=(rows, names)).mean()
     w, images = unit(small), rows[: len(small)]
     # Candidates are named so that of an anchor's own image the other view alone has the anchor's name.
-    other_names = torch.cat([other_view, nobody])
     to_first = info_nce(w, candidates, images, temperature=temperature, same=(images, other_names))
     to_second = info_nce(w, candidates, images + len(z1), temperature=temperature, same=(images, names))
     return (to_first + to_second).mean() / 2
