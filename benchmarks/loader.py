@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from itertools import repeat
 from pathlib import Path
 
-from ours import prepared, trained
+from ours import prepared, trained, updating
 from turns import rates, tell
 
 OURS, NOTHING = "unlabel", "unlabel's step on one batch, no data"
@@ -44,12 +44,10 @@ def one(who: str, data: str) -> None:
         os.environ["MALLOC_TRIM_THRESHOLD_"] = "default"  # then ours leaves the allocator alone
     job, method, batch = prepared("simclr", options(data))
     if who == NOTHING:
-        optimiser = method.configure_optimizers()[0]
+        update = updating(method, batch)
 
-        def step(views: list) -> None:
-            optimiser.zero_grad()
-            method.loss(batch).backward()
-            optimiser.step()
+        def step(_: list) -> None:
+            update()
 
         batches: Iterator[list] = repeat(batch.views)
     else:

@@ -1,7 +1,8 @@
-"""Runs of ours for the benchmarks of steps: one made ready and not begun, and one that tells of its updates."""
+"""Ours for the benchmarks of steps: a run made ready and not begun, updates without a run, a run that tells of them."""
 
 import tempfile
 import time
+from collections.abc import Callable
 from typing import Any
 
 from turns import tell
@@ -21,6 +22,21 @@ def prepared(name: str, options: dict[str, Any]) -> tuple:
     job = decide(chosen, recipes.choose(name, "auto", data="", size=32)[1], sources)
     method = prepare(job).train()
     return job, method, loader(job, method, sources.training, 0, 1).batch(0)
+
+
+def updating(method: Any, batch: Any) -> Callable[[], None]:
+    """An update on one batch, whole but for views, log and Lightning: what the examples of others have too."""
+    (optimiser,) = method.configure_optimizers()
+
+    def update() -> None:
+        method.set_rates([optimiser])
+        optimiser.zero_grad()
+        method.total(method.loss(batch)).backward()
+        method.before_update()
+        optimiser.step()
+        method.advance()
+
+    return update
 
 
 def trained(name: str, options: dict[str, Any]) -> None:

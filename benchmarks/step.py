@@ -5,8 +5,8 @@
 "unlabel" is `unlabel.pretrain` as it is: heads, loss, teacher, optimiser, log, Lightning, with views drawn beside the
 step. "bare networks" is forward and backward of the same networks on one batch that never changes, at the same
 precision and memory format, and nothing else. lightly's examples get that batch too: as they are written (float32,
-channels first, default allocator), and with our precision, format and allocator. Each is a process of its own; they
-take turns.
+channels first, default allocator), and with our precision, format and allocator. "unlabel, one batch" is what compares
+with them: the step without views, log and Lightning. Each is a process of its own; they take turns.
 """
 
 import argparse
@@ -16,11 +16,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ours import prepared, trained
+from ours import prepared, trained, updating
 from turns import rates, tell
 
 METHODS = ("simclr", "byol", "dino", "mae", "rotation", "cut")
-OURS, BARE, LIGHTLY, EQUAL = "unlabel, whole step", "bare networks", "lightly as written", "lightly, our settings"
+OURS, ONE, BARE = "unlabel, whole step", "unlabel, one batch", "bare networks"
+LIGHTLY, EQUAL = "lightly as written", "lightly, our settings"
 IMAGES = 8192
 
 
@@ -90,6 +91,8 @@ def one(name: str, who: str, folder: str) -> None:
     autocast = job.settings.precision == "bf16" and who != LIGHTLY
     if who == BARE:
         work = bare(name, method, batch)
+    elif who == ONE:
+        work = updating(method, batch)
     else:
         from lightly_steps import STEPS
         from timm.layers import Attention, use_fused_attn
@@ -128,7 +131,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         np.save(Path(folder) / "images.npy", small(IMAGES))
         for name in arguments.methods:
-            peers = (LIGHTLY, EQUAL) if name not in ("rotation", "cut") and installed("lightly") else ()
+            peers = (ONE, LIGHTLY, EQUAL) if name not in ("rotation", "cut") and installed("lightly") else ()
             commands = {
                 who: [__file__, "--one", who, "--methods", name, "--folder", folder] for who in (BARE, OURS, *peers)
             }

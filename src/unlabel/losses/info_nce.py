@@ -55,8 +55,8 @@ def info_nce(
                 logits = logits.masked_fill(same[0][:, None] == same[1], -torch.inf)
             repelled = logits.logsumexp(dim=1)
         else:
-            attracted = torch.stack([torch.einsum("ad,ad->a", anchors, candidates[p]) for p in columns.T], dim=1)
-            attracted = attracted / temperature
+            own = [(anchors * candidates.index_select(0, p)).sum(dim=1) for p in columns.T]
+            attracted = torch.stack(own, dim=1) / temperature
             k = torch.as_tensor(temperature, dtype=precision, device=anchors.device).reciprocal()
             repelled = blockwise.row_log_sum_exp(anchors, candidates, k, same=same)
         return repelled - (attracted * known).sum(dim=1) / known.sum(dim=1)

@@ -35,7 +35,7 @@ class _Unit(torch.autograd.Function):
         u, length = ctx.saved_tensors
         moved = None
         if g is not None:
-            along = torch.einsum("nd,nd->n", u, g)[:, None]
+            along = (u * g).sum(dim=1, keepdim=True)
             moved = torch.addcmul(g, u, along, value=-1).div_(length)
         if toward_length is not None:
             moved = u * toward_length if moved is None else moved + u * toward_length
