@@ -103,7 +103,8 @@ def main() -> None:
         commands = {who: [__file__, "--one", who, "--data", data] for who in names}
         found = rates(commands, rounds=arguments.rounds, seconds=arguments.seconds)
         found = {who: [BATCH * rate for rate in several] for who, several in found.items()}
-    images = f"the files of {Path(data).name}" if arguments.data else "files of parts of two photographs"
+    folder = "/".join(Path(data).parts[-2:])
+    images = f"the files of {folder}" if arguments.data else "files of parts of two photographs"
     note = f"SimCLR, batch {BATCH}, tiny_resnet, images of 32 px, {images}. Ratios to the first row."
     record("end-to-end", "Training end to end", rows(found, names[0]), unit="images/s", note=note)
 

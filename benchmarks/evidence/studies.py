@@ -56,8 +56,7 @@ def on_shapes(minutes: int, **options: str) -> dict[str, str]:
 
 def _every(entries: tuple[str, ...], column: str = "") -> tuple[Claim, ...]:
     """Each beats random weights: in what is said, or by kNN, or by a linear classifier where that is its judge."""
-    usual = {entry: "top1" if entry in _LINEAR else "knn" for entry in entries}
-    return tuple(Claim(entry, "random weights", column or usual[entry]) for entry in entries)
+    return tuple(Claim(entry, "random weights", column or ("top1" if entry in _LINEAR else "knn")) for entry in entries)
 
 
 def _objective(name: str) -> str:
