@@ -28,11 +28,14 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# A process for each core, four at most: each loads torch.
+PARALLEL := --numprocesses logical --maxprocesses 4 --dist loadfile
+
 test: setup
-	$(BIN)/pytest
+	$(BIN)/pytest $(PARALLEL)
 
 test-all: setup
-	$(BIN)/pytest -m 'slow or not slow'
+	$(BIN)/pytest $(PARALLEL) -m 'slow or not slow'
 
 # The documentation: once it is installed, building asks no network; a warning or a link that leads nowhere ends the build.
 $(VENV)/.docs: $(VENV)/.installed

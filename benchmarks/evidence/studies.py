@@ -74,6 +74,11 @@ DENSE = ("pixcontrast", "pixpro", "simclr", "byol", "byol_two_losses", "byol_two
 FIVE = ("simclr", "byol", "dino")
 SLOW = ("simclr", "byol", "byol_two_losses", "dino", "instdisc", "pirl", "cpc", "cpc_v2")
 TEMPERATURES = ("0.05", "0.1", "0.2", "0.5", "1.0")
+TRIED = tuple(f"simclr {change}" for change in (
+    "temperature=0.05", "temperature=0.2", "lr=0.005", "lr=0.04", "batch_size=64", "batch_size=256", "objective=dcl",
+    "projector_width=512 projector_layers=3", "views=cifar-min", "views=cifar-min@0.4-1", "views=moco2",
+    "views=cifar-sym@0.2-1",
+))  # fmt: skip
 _LINEAR = ("cpc", "cpc_v2", "amdim")  # are judged by what a linear classifier reads
 
 STUDIES = {
@@ -112,6 +117,12 @@ STUDIES = {
         tuple(Claim(f"simclr temperature={high}", f"simclr temperature={low}", column)
               for low, high in pairwise(TEMPERATURES)
               for column in ("tolerance", "uniformity")),
+    ),
+    "fast": Study(
+        "Is cifar10_fast the best of its neighbours? Asked of images held out of training; no test image is seen.",
+        ("simclr", *TRIED),
+        {"data": "{cifar10}/train", "recipe": "cifar10_fast", "budget": "5m", "monitors": "0"},
+        tuple(Claim("simclr", entry, by=-1) for entry in TRIED),
     ),
     "projector": Study(
         "Does the representation collapse into few dimensions without a projector, and does DirectCLR prevent it?",

@@ -6,11 +6,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+from PIL import Image
 
 import unlabel
+from unlabel.engine import fit
+from unlabel.engine.job import Job
 from unlabel.errors import Fault
+from unlabel.methods import Method
 
 SHORT = {"epochs": 1, "monitors": 1, "recipe": "small", "evaluate": False, "device": "cpu"}
 
@@ -35,6 +40,33 @@ def test_a_budget_fixes_the_number_of_updates_and_records_both(tmp_path: Path) -
     assert max(line["update"] for line in lines) == stored["updates"]
 
 
+@pytest.mark.parametrize(("side", "rates"), [(32, (0.1, 0.05)), (320, (0.1, 0.1))])
+def test_a_budget_knows_that_small_images_are_decoded_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, side: int, rates: tuple[float, float]
+) -> None:
+    """After the first epoch, of 16 updates, those come from memory; larger ones are decoded each time."""
+    (tmp_path / "in").mkdir()
+    for i in range(64):
+        Image.effect_noise((side, side), i + 1).save(tmp_path / "in" / f"{i}.png")
+    measured, given = fit._pace, iter(rates)
+    asked: list[int] = []
+
+    def pace(job: Job, trial: Method, *others: Any) -> float:
+        assert measured(job, trial, *others) > 0
+        asked.append(trial.updates)
+        return next(given)
+
+    monkeypatch.setattr(fit, "_pace", pace)
+    options = {**SHORT, "budget": "6s", "monitors": 0}
+    del options["epochs"]
+    unlabel.pretrain("rotation", data=str(tmp_path / "in"), size=16, batch_size=4, out=tmp_path / "run", **options)
+    stored = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert len(asked) == (2 if side == 32 else 1) and asked[-1] <= 2 * asked[0]  # the same images, not others
+    left = 6 - stored["budget"]["measuring"]
+    assert (stored["budget"]["per_update"], stored["budget"]["per_update_later"]) == rates
+    assert stored["updates"] == pytest.approx(16 + (left - 1.6) / rates[1], abs=1)
+
+
 def test_a_loss_that_is_no_number_stops_with_step_terms_and_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(Fault) as caught:
         unlabel.pretrain("simclr", data="shapes:128", batch_size=32, out=tmp_path / "run", lr=1e30, optimiser="sgd",
@@ -44,8 +76,6 @@ def test_a_loss_that_is_no_number_stops_with_step_terms_and_checkpoint(tmp_path:
 
 
 def test_evaluation_data_of_one_picture_does_not_stop_a_run(tmp_path: Path) -> None:
-    from PIL import Image
-
     (tmp_path / "one").mkdir()
     Image.new("RGB", (40, 40), "red").save(tmp_path / "one" / "a.png")
     result = unlabel.pretrain("simclr", data="shapes:64", eval_data=str(tmp_path / "one"), batch_size=32,

@@ -99,6 +99,10 @@ class Source(ABC):
         """
         return Look.of(self.image(i))
 
+    def kept(self) -> float:
+        """Share of the pictures, from 0 to 1, that stay decoded in memory once they were looked at; an estimate."""
+        return 0.0
+
     @property
     def masked(self) -> bool:
         """Whether it is known where the salient objects of pictures are."""
@@ -185,6 +189,10 @@ class Subset(Source):
         """The name that picture i has in the whole source."""
         return self.source.path(int(self.indices[i]))
 
+    def kept(self) -> float:
+        """As the whole source: which of its pictures come first is not known."""
+        return self.source.kept()
+
     @property
     def masked(self) -> bool:
         """As the whole source."""
@@ -238,6 +246,10 @@ class Cached(Source):
     def captions(self, i: int) -> tuple[str, ...]:
         """The texts of picture i."""
         return self.source.captions(i)
+
+    def kept(self) -> float:
+        """From the size of those that are kept already; 0 before there is one."""
+        return min(1.0, self.max_bytes / (self.bytes / len(self._images) * len(self))) if self.bytes else 0.0
 
     def _keep(self, i: int, image: Tensor) -> Tensor:
         if image.shape[1] * image.shape[2] <= self.max_pixels:

@@ -265,7 +265,10 @@ class Beside(pl.Callback):
 
 
 class Stopwatch(pl.Callback):
-    """Measures seconds an update on the run's own images, network and machine, then ends the measurement."""
+    """Measures seconds an update on the run's own images, network and machine, then ends the measurement.
+
+    Where there are no more batches before, what was counted so far stands.
+    """
 
     WARM, LEAST, MOST = 3, 6, 60
 
@@ -274,19 +277,24 @@ class Stopwatch(pl.Callback):
         self.ready = ready
         self.per_update = float("nan")
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The method may have been trained before."""
+        self.before = _method(pl_module).updates
+
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
         """Count updates after the first few, which allocate memory, choose kernels and try ways of waiting."""
-        updates = _method(pl_module).updates
+        updates = _method(pl_module).updates - self.before
         now = time.monotonic()
         if updates <= self.WARM or (updates <= self.MOST and not self.ready()):
             self.begun, self.first = now, updates
             return
         counted = updates - self.first
-        if counted >= self.LEAST and (now - self.begun >= self.least_seconds or counted >= self.MOST):
+        if counted >= self.LEAST:
             self.per_update = (now - self.begun) / counted
-            raise Enough
+            if now - self.begun >= self.least_seconds or counted >= self.MOST:
+                raise Enough
 
 
 def _method(module: pl.LightningModule) -> Method:

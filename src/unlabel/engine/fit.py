@@ -96,19 +96,16 @@ def measure(
     """
     begun = time.monotonic()
     budget = seconds(job.run.budget or "")
-    watch = Stopwatch(least_seconds=min(10.0, MEASURE_SHARE * budget), ready=lambda: waiting.settled)
+    least = min(10.0, MEASURE_SHARE * budget)
+    kept = 0.0  # share of the images that stay decoded in memory: these are faster after the first epoch
     with torch.random.fork_rng(devices=[]):
         trial = copy.deepcopy(method)
         if job.run.compile:  # which a copy is not
             compile_networks(trial, job.settings.device)
         trial.total_updates = 10**6
-        batches = loader(job, trial, sources.training, 0, 2 * Stopwatch.MOST, sources.tokenise)
-        try:
-            trainer(job, trial, [waiting, watch]).fit(trial, batches)
-        except Enough:
-            pass
-        finally:
-            batches.close()
+        first = again = _pace(job, trial, sources, waiting, least)
+        if kept := min(source.kept() for source in sources.training):
+            again = _pace(job, trial, sources, waiting, least / 2, trial.updates)
         refreshing = _refreshing(job, trial, sources)
         count, reading = 0, time.monotonic()
         if job.run.monitors:
@@ -119,8 +116,27 @@ def measure(
             count = max(1, min(job.run.monitors, int(MONITOR_SHARE * budget / reading)))
     spent = time.monotonic() - begun
     left = budget - spent - refreshing - ((count + 1) * reading if count else 0.0)
-    updates = max(1, int(left / watch.per_update))
-    return updates, {"budget": budget, "measuring": spent, "per_update": watch.per_update, "monitors": count}
+    later = kept * again + (1 - kept) * first
+    updates = int(left / first)
+    if updates > job.updates_per_epoch:
+        updates = job.updates_per_epoch + int((left - job.updates_per_epoch * first) / later)
+    facts = {"budget": budget, "measuring": spent, "per_update": first, "per_update_later": later, "monitors": count}
+    return max(1, updates), facts
+
+
+def _pace(
+    job: Job, trial: Method, sources: Sources, waiting: Waiting, least_seconds: float, most: int = 2 * Stopwatch.MOST
+) -> float:
+    """Seconds of an update, from some at the beginning of the training, not more than `most`."""
+    watch = Stopwatch(least_seconds, ready=lambda: waiting.settled)
+    batches = loader(job, trial, sources.training, 0, most, sources.tokenise)
+    try:
+        trainer(job, trial, [waiting, watch]).fit(trial, batches)
+    except Enough:
+        pass
+    finally:
+        batches.close()
+    return watch.per_update
 
 
 def fit(
@@ -158,6 +174,8 @@ def fit(
         job = replace(job, updates=updates, run=replace(job.run, monitors=int(facts["monitors"])))
         folder.update(**job.as_dict(), budget=facts)
         pace = f"{facts['per_update'] * 1e3:.0f} ms an update"
+        if job.epochs > 1 and facts["per_update_later"] != facts["per_update"]:
+            pace += f", {facts['per_update_later'] * 1e3:.0f} of images that are in memory"
         console.print(f"budget {job.run.budget}: {pace}, so {updates} updates ({job.epochs:.1f} epochs)")
         method.total_updates, method.total_epochs = job.updates, job.epochs
     loggers.settings(job)

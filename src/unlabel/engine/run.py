@@ -88,8 +88,9 @@ class Run:
     recipe: str = option("auto", "starting values: auto, paper, or a name of `unlabel explain METHOD`")
     views: str = option(
         "auto",
-        "augmentation recipe by name, auto: the method's own; NAME:6x16 has six small crops of 16 px after its two "
-        "views, NAME:6x16@0.05-0.2 of 5 to 20 % of the area, NAME:2x24+4x16 crops of two sizes, NAME:0 none",
+        "augmentation recipe by name, auto: the method's own; NAME@0.2-1 crops 20 to 100 % of the area; NAME:6x16 has "
+        "six small crops of 16 px after its two views, NAME:6x16@0.05-0.2 of 5 to 20 % of the area, NAME:2x24+4x16 "
+        "crops of two sizes, NAME:0 none",
     )
     saliency: str | None = option(
         None, "folder of masks of salient objects that mirrors the data; `unlabel saliency` makes one"

@@ -25,8 +25,11 @@ def minutes(objective: str = "nt_xent") -> dict[str, Any]:
 
 
 def cifar10_fast(objective: str = "nt_xent") -> dict[str, Any]:
-    """CIFAR-10 in 1 to 40 minutes on two cores (`--budget`)."""
-    return {**minutes(objective), "backbone": "tiny_resnet", "epochs": 10}
+    """CIFAR-10 in 1 to 40 minutes on two cores (`--budget`): larger crops, a sharper temperature, a high rate."""
+    return {
+        **minutes(objective), "backbone": "tiny_resnet", "views": "cifar-min@0.2-1", "lr": 2e-2,
+        "temperature": None, "epochs": 10,
+    }  # fmt: skip
 
 
 def large(objective: str = "nt_xent") -> dict[str, Any]:

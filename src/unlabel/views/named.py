@@ -33,7 +33,8 @@ recipe of a size.
     light            RRC 0.4-1, flip
     shapes           RRC 0.4-1, flip, grey 0.7, CJ(.4,.4,.4,.1) 0.8        for the built-in shapes
 
-A name may go on with `:` and the small crops that follow two large views, as in cifar-min:4x16 (`small_crops`).
+A name may go on with the area of its crops, and with small crops that follow two large views, as in
+cifar-min@0.2-1:4x16 (`suffixes`).
 """
 
 from collections.abc import Callable
@@ -41,21 +42,24 @@ from dataclasses import replace
 
 from unlabel.errors import Fault, nearest
 from unlabel.views.recipe import IMAGENET_MEAN, IMAGENET_STD, RandomMask, Recipe, View
-from unlabel.views.small_crops import with_small_crops
+from unlabel.views.suffixes import with_area, with_small_crops
 
 _HALF = (0.5, 0.5, 0.5)
 
 
 def named(name: str, size: int) -> Recipe:
-    """The recipe `name` for views of `size` pixels, with the small crops that its name may go on with.
+    """The recipe `name` for views of `size` pixels, with the area and the small crops that its name may go on with.
 
     An unknown name raises `Fault` with the nearest known one.
     """
     name, chosen, crops = name.partition(":")
+    name, led, area = name.partition("@")
     if name not in _RECIPES:
         hint = nearest(name, NAMES) or f"; known are {', '.join(NAMES)}"
         raise Fault(f"there is no view recipe `{name}`{hint}")
     recipe = _RECIPES[name](size)
+    if led:
+        recipe = with_area(recipe, area, name)
     return with_small_crops(recipe, crops, name) if chosen else recipe
 
 

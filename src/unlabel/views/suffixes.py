@@ -1,13 +1,15 @@
-"""Small crops beside two large views, by the words that follow `:` in the name of a view recipe.
+"""What may follow the name of a view recipe: the area of its crops after `@`, small crops beside them after `:`.
 
-    NAME:6                six
+    NAME@0.2-1            crops of 20 to 100 % of the image's area
+    NAME:6                six small crops
     NAME:6x16             six of 16 x 16 pixels
     NAME:6x16@0.05-0.14   six of 16 x 16 pixels, each of 5 to 14 % of the image's area
     NAME:2x24+4x16        two of 24 x 24 pixels, then four of 16 x 16
     NAME:0                none
+    NAME@0.2-1:6          both
 
 What is not said is as in the recipe, or, where that has no small crops: half the side, 5 to 30 % of the area, and the
-colours of the two large views in turn. Large views stay as they are.
+colours of the two large views in turn. What follows `:` leaves large views as they are, what follows `@` small ones.
 
 Multi-crop: Caron et al., SwAV, arXiv 2006.09882, section 3.2.
 """
@@ -21,7 +23,26 @@ from unlabel.views.recipe import LARGE, Recipe, View
 AREA = (0.05, 0.3)
 """Share of the area where neither the words nor the recipe say one."""
 
-_GROUP = re.compile(r"(?P<count>\d{1,2})(x(?P<side>\d{1,4}))?(@(?P<low>0?\.\d+)-(?P<high>0?\.\d+|1(\.0*)?))?")
+_AREA = r"(?P<low>0?\.\d+)-(?P<high>0?\.\d+|1(\.0*)?)"
+_GROUP = re.compile(rf"(?P<count>\d{{1,2}})(x(?P<side>\d{{1,4}}))?(@{_AREA})?")
+
+
+def with_area(recipe: Recipe, words: str, name: str) -> Recipe:
+    """The recipe whose crops of the full size show the share of the image's area that `words` say, as `0.2-1`.
+
+    name  of the recipe, for sentences. Faults: words that mean nothing, recipes without such crops
+    """
+    found = re.fullmatch(_AREA, words)
+    if found is None:
+        raise Fault(f"`{words}` in views `{name}@{words}` is no share of the area: write it as in `{name}@0.2-1`")
+    side = max(view.size for view in recipe.views)
+    led = [view.crop == "random_resized" and view.size == side for view in recipe.views]
+    if not any(led):
+        raise Fault(f"views `{name}` are no crops of random size: leave out `@{words}`")
+    scale = _scale(found)
+    return replace(recipe, views=tuple(
+        replace(view, scale=scale) if chosen else view for view, chosen in zip(recipe.views, led, strict=True)
+    ))  # fmt: skip
 
 
 def with_small_crops(recipe: Recipe, words: str, name: str) -> Recipe:
@@ -45,10 +66,14 @@ def with_small_crops(recipe: Recipe, words: str, name: str) -> Recipe:
         side = int(found["side"]) if found["side"] else models[0].size
         if side > large[0].size:
             raise Fault(f"views `{name}:{words}` ask for small crops of {side} px beside views of {large[0].size} px")
-        scale = (float(found["low"]), float(found["high"])) if found["low"] else models[0].scale
+        scale = _scale(found) if found["low"] else models[0].scale
         count = int(found["count"])
         small += [replace(models[k % len(models)], size=side, scale=scale) for k in range(count)]
     return Recipe(views=large + tuple(small))
+
+
+def _scale(found: re.Match[str]) -> tuple[float, float]:
+    return float(found["low"]), float(found["high"])
 
 
 def _smaller(view: View) -> View:

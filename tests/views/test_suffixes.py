@@ -1,4 +1,6 @@
-"""Small crops by words: how many, how large, of how much of the image."""
+"""What follows the name of a view recipe: how much of the image crops show; small crops, how many and how large."""
+
+from dataclasses import replace
 
 import pytest
 
@@ -51,6 +53,19 @@ def test_share_of_the_area() -> None:
     assert named("multicrop:1@0.1-1", 32).views[-1].scale == (0.1, 1.0)
 
 
+def test_area_of_large_crops() -> None:
+    """All else stays: the other views too, and what was drawn of a view before its crop."""
+    for name, changed in (("byol", 2), ("dino-small", 2), ("clsa-small", 3), ("mae", 1), ("multicrop:6x16", 2)):
+        base, _, rest = name.partition(":")
+        plain = named(name, 32)
+        views = named(f"{base}@0.2-1" + (f":{rest}" if rest else ""), 32).views
+        assert [view.scale for view in views[:changed]] == [(0.2, 1.0)] * changed
+        assert views[changed:] == plain.views[changed:]
+        for view, old in zip(views, plain.views, strict=True):
+            assert replace(view, scale=old.scale) == old
+        assert named(f"{base}@0.2-1", 32).mask == plain.mask
+
+
 def test_padded_views_have_resized_small_crops() -> None:
     assert [view.crop for view in named("rotation:1", 32).views] == ["pad", "pad", "random_resized"]
 
@@ -69,6 +84,15 @@ def test_padded_views_have_resized_small_crops() -> None:
         ("multicrop:2x16@0.3-0.2", "`scale`"),
         ("multicrop:2x1", "at least 2 pixels"),
         ("multicrop:6x48", "small crops of 48 px beside views of 32 px"),
+        ("byol@0.2", "`0.2` in views `byol@0.2` is no share of the area: write it as in `byol@0.2-1`"),
+        ("byol@", "no share"),
+        ("byol@0.2-1@0.3-1", "no share"),
+        ("byol@0-1", "no share"),
+        ("byol@0.2-1.5:6", "no share"),
+        ("byol@0.5-0.2", "`scale`"),
+        ("byoll@0.2-1", "did you mean `byol`"),
+        ("rotation@0.2-1", "views `rotation` are no crops of random size: leave out `@0.2-1`"),
+        ("cut@0.2-1", "no crops of random size"),
         ("mae:4x16", "views `mae` take no small crops: leave out `:4x16`"),
         ("cut:4x16", "views `cut` take no small crops"),
         ("multicropp:4x16", "did you mean `multicrop`"),
