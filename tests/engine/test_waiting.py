@@ -86,11 +86,18 @@ def test_says_nothing_where_the_user_has_chosen(monkeypatch: pytest.MonkeyPatch)
         assert not _idle()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="libgomp is torch's OpenMP on Linux only")
-def test_idle_thread_comes_and_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def two_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is something to choose, whatever this process was begun with."""
+    if sys.platform != "linux":
+        pytest.skip("libgomp is torch's OpenMP on Linux only")
     monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
     monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
     monkeypatch.setattr("torch.get_num_threads", lambda: 2)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_idle_thread_comes_and_goes() -> None:
     with Asleep():
         assert _idle()
     assert not _idle()
@@ -100,7 +107,7 @@ def _idle() -> bool:
     return any(thread.name == "unlabel-asleep" for thread in threading.enumerate())
 
 
-@pytest.mark.skipif(not can_choose(), reason="there is no choice of waiting here")
+@pytest.mark.usefixtures("two_threads")
 @pytest.mark.parametrize("ends", ["well", "early"])
 def test_no_thread_is_left_when_training_ends(ends: str) -> None:
     class Module(pl.LightningModule):

@@ -27,8 +27,8 @@ def minutes(objective: str = "nt_xent") -> dict[str, Any]:
 def cifar10_fast(objective: str = "nt_xent") -> dict[str, Any]:
     """CIFAR-10 in 1 to 40 minutes on two cores (`--budget`): larger crops, a sharper temperature, a high rate."""
     return {
-        **minutes(objective), "backbone": "tiny_resnet", "views": "cifar-min@0.2-1", "lr": 2e-2,
-        "temperature": None, "epochs": 10,
+        **minutes(objective), "backbone": "tiny_resnet", "views": "cifar-min@0.2-1", "lr": 2e-2, "epochs": 10,
+        **_temperature(objective, 0.1),
     }  # fmt: skip
 
 
@@ -40,5 +40,5 @@ def large(objective: str = "nt_xent") -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _temperature(objective: str) -> dict[str, Any]:
-    return {"temperature": 0.2} if objective == "nt_xent" else {}
+def _temperature(objective: str, value: float = 0.2) -> dict[str, Any]:
+    return {"temperature": value} if objective == "nt_xent" else {}
