@@ -54,7 +54,7 @@ def test_share_of_the_area() -> None:
 
 
 def test_area_of_large_crops() -> None:
-    """All else stays: the other views too, and what was drawn of a view before its crop."""
+    """All else stays: other views, colours, masks."""
     for name, changed in (("byol", 2), ("dino-small", 2), ("clsa-small", 3), ("mae", 1), ("multicrop:6x16", 2)):
         base, _, rest = name.partition(":")
         plain = named(name, 32)

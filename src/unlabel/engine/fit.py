@@ -97,15 +97,16 @@ def measure(
     begun = time.monotonic()
     budget = seconds(job.run.budget or "")
     least = min(10.0, MEASURE_SHARE * budget)
-    kept = 0.0  # share of the images that stay decoded in memory: these are faster after the first epoch
     with torch.random.fork_rng(devices=[]):
         trial = copy.deepcopy(method)
         if job.run.compile:  # which a copy is not
             compile_networks(trial, job.settings.device)
         trial.total_updates = 10**6
-        first = again = _pace(job, trial, sources, waiting, least)
-        if kept := min(source.kept() for source in sources.training):
-            again = _pace(job, trial, sources, waiting, least / 2, trial.updates)
+        first = _pace(job, trial, sources, waiting, least)
+        # Images that stay decoded in memory are faster after the first epoch, if the budget lasts that long.
+        longer = budget > job.updates_per_epoch * first
+        kept = min(source.kept() for source in sources.training) if longer else 0.0
+        again = _pace(job, trial, sources, waiting, least / 2, trial.updates) if kept else first
         refreshing = _refreshing(job, trial, sources)
         count, reading = 0, time.monotonic()
         if job.run.monitors:

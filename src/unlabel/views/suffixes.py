@@ -36,13 +36,14 @@ def with_area(recipe: Recipe, words: str, name: str) -> Recipe:
     if found is None:
         raise Fault(f"`{words}` in views `{name}@{words}` is no share of the area: write it as in `{name}@0.2-1`")
     side = max(view.size for view in recipe.views)
-    led = [view.crop == "random_resized" and view.size == side for view in recipe.views]
-    if not any(led):
+
+    def led(view: View) -> bool:
+        return view.crop == "random_resized" and view.size == side
+
+    if not any(map(led, recipe.views)):
         raise Fault(f"views `{name}` are no crops of random size: leave out `@{words}`")
     scale = _scale(found)
-    return replace(recipe, views=tuple(
-        replace(view, scale=scale) if chosen else view for view, chosen in zip(recipe.views, led, strict=True)
-    ))  # fmt: skip
+    return replace(recipe, views=tuple(replace(view, scale=scale) if led(view) else view for view in recipe.views))
 
 
 def with_small_crops(recipe: Recipe, words: str, name: str) -> Recipe:
