@@ -23,9 +23,9 @@ class Faults(Fault):
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """The hint that ends a sentence about an unknown name: "; did you mean `x`?", or nothing."""
-    names = list(known)
-    lower = {name.lower(): name for name in names}
-    match = get_close_matches(word.lower(), lower, n=1, cutoff=0.5)
+    asked, lower = word.lower(), {name.lower(): name for name in known}
+    begun = sorted((name for name in lower if len(asked) > 2 and name.startswith(asked)), key=len)
+    match = get_close_matches(asked, lower, n=1) or begun
     return f"; did you mean `{lower[match[0]]}`?" if match else ""
 
 
