@@ -94,6 +94,14 @@ def test_defaults_are_the_papers() -> None:
     assert view.crop == "load" and view.load_size == 300
 
 
+@pytest.mark.parametrize(("overlap", "first"), [(0.0, 1), (0.5, 2), (0.6, 3), (0.75, 4), (0.9, 10)])
+def test_rows_that_share_pixels_are_not_predicted_by_default(overlap: float, first: int) -> None:
+    cpc = CPC(Backbone(), grid=16, overlap=overlap, steps=12)
+    assert cpc.offsets[0] == first
+    patch, stride = cpc.backbone.layout(1600)
+    assert first * stride >= patch > (first - 1) * stride
+
+
 def test_offsets_that_do_not_fit_the_grid_are_a_fault() -> None:
     for options in ({"steps": 4}, {"skip": 3}, {"skip": 4, "steps": 3}):
         with pytest.raises(Fault, match="skip < steps < grid must hold"):

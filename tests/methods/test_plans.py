@@ -17,7 +17,9 @@ STEPS = {  # method: {after so many epochs: the rate, as a fraction of the peak}
     "invaspread": {1: 1, 119: 1, 121: 0.1, 161: 0.05, 201: 0.01, 300: 0.01},
     "amdim": {3: 1, 249: 1, 251: 0.2, 281: 0.04, 299: 0.04},
 }
-DECAY_ALL = ("amdim", "clsa", "moco", "moco_v2", "simsiam", "swav")
+DECAY_ALL = (
+    "amdim", "cast", "clsa", "cmc", "instdisc", "invaspread", "moco", "moco_v2", "moco_v3", "simsiam", "swav"
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", STEPS)

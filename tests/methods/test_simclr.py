@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from inspect import signature
 
 import pytest
 import torch
@@ -33,9 +34,16 @@ def test_loss_is_nt_xent_of_one_pass() -> None:
     assert simclr.loss(given).item() == pytest.approx(expected.item(), rel=1e-12)
 
 
+def tempered(name: str) -> dict[str, object]:
+    """An objective, at temperature 1/2 where it has one."""
+    return {"objective": name} | (
+        {"temperature": 0.5} if "temperature" in signature(OBJECTIVES[name]).parameters else {}
+    )
+
+
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_every_objective_trains_the_backbone(name: str) -> None:
-    simclr, given = method(objective=name, temperature=0.5), batch()
+    simclr, given = method(**tempered(name)), batch()
     begun = simclr.loss(given)
     begun.backward()
     assert torch.isfinite(begun)
@@ -76,6 +84,20 @@ def test_own_parameters_are_reached_by_name(
 def test_parameter_of_another_objective_is_refused(objective: str, own: dict[str, object], theirs: str) -> None:
     with pytest.raises(Fault, match=f"`{next(iter(own))}` belongs to the objective {theirs}, not to {objective}"):
         method(objective=objective, **own)
+
+
+@pytest.mark.parametrize("name", ["simple", "align_uniform", "drlim", "triplet", "n_pair"])
+def test_a_temperature_is_refused_where_nothing_would_heed_it(name: str) -> None:
+    with pytest.raises(Fault, match=f"`temperature` belongs to the objective nt_xent or dcl .*, not to {name}"):
+        method(objective=name, temperature=0.5)
+
+
+@pytest.mark.parametrize("name", ["hard", "simple"])
+def test_more_than_all_negatives_cannot_be_kept(name: str) -> None:
+    assert torch.isfinite(method(objective=name, alpha=1.0).loss(batch()))
+    with pytest.raises(Fault, match=f"the share of the negatives that {name} keeps, in \\(0, 1\\], not 2"):
+        method(objective=name, alpha=2.0)
+    method(objective="align_uniform", alpha=2.0)  # whose alpha is an exponent
 
 
 def test_smooth_triplets_have_no_margin() -> None:
@@ -147,7 +169,7 @@ def test_order_of_small_crops_does_not_matter() -> None:
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_every_objective_takes_small_crops(name: str) -> None:
-    simclr, given = method(objective=name, temperature=0.5), with_small(batch())
+    simclr, given = method(**tempered(name)), with_small(batch())
     loss = simclr.loss(given)
     loss.backward()
     two = simclr.loss(Batch(views=given.views[:2], index=given.index, records=given.records))

@@ -53,19 +53,22 @@ def objective(name: Objective, *, temperature: float | None = None, **own: Any) 
     temperature  for those that have one; None: the objective's own default
     own          its other parameters; None leaves one at the objective's default
 
-    Raises ValueError for a parameter that this objective does not have, or that another one puts out of use.
+    Raises ValueError for a parameter that this objective does not have, that another one puts out of use, or that is
+    no share.
     """
     function = OBJECTIVES[name]
     takes = inspect.signature(function).parameters
-    chosen = _given(own)
+    chosen = _given(own | {"temperature": temperature})
     for key in chosen:
         if key not in takes:
             others = [other for other, loss in OBJECTIVES.items() if key in inspect.signature(loss).parameters]
             raise ValueError(f"`{key}` belongs to the objective {' or '.join(others)}, not to {name}: leave it out")
     if chosen.get("soft_margin") and "margin" in chosen:
         raise ValueError("`soft_margin` stands in for the margin: leave out `margin`")
+    if name in ("hard", "simple") and not 0 < chosen.get("alpha", 1) <= 1:
+        raise ValueError(f"`alpha` is the share of the negatives that {name} keeps, in (0, 1], not {chosen['alpha']}")
     if "temperature" in takes:
-        chosen["temperature"] = takes["temperature"].default if temperature is None else temperature
+        chosen.setdefault("temperature", takes["temperature"].default)
     return partial(function, **chosen)
 
 
@@ -75,8 +78,7 @@ def collapse_values(name: Objective, images: int, /, **own: Any) -> dict[str, fl
     images  B > 1, of all ranks
     own     its other parameters, as in `objective`
 
-    Each value stands where its objective is defined, and none depends on the temperature. "Nearly", for the hardest
-    of equal negatives are all of them.
+    Each value stands where its objective is defined, and none depends on the temperature.
     """
     defaults = {key: parameter.default for key, parameter in inspect.signature(OBJECTIVES[name]).parameters.items()}
     given = defaults | _given(own)
@@ -86,11 +88,10 @@ def collapse_values(name: Objective, images: int, /, **own: Any) -> dict[str, fl
     if name in ("dcl", "dclw"):
         value = math.log(negatives)
     elif name == "hard":
-        value = math.log(1 + math.ceil(given["alpha"] * negatives))
-    elif name == "simple":
-        weight = given["weight"]
-        value = 0.0 if weight is None else weight * math.ceil(given["alpha"] * negatives) - 1
-    elif name == "align_uniform":
+        return _of_the_hardest(lambda count: math.log(1 + count), negatives, given["alpha"])
+    elif name == "simple" and given["weight"] is not None:
+        return _of_the_hardest(lambda count: given["weight"] * count - 1, negatives, given["alpha"])
+    elif name in ("simple", "align_uniform"):
         value = 0.0
     elif name == "drlim":
         value = given["margin"] ** 2 / 4
@@ -99,6 +100,12 @@ def collapse_values(name: Objective, images: int, /, **own: Any) -> dict[str, fl
     else:
         value = math.log(1 + negatives)
     return {"all embeddings are equal": value}
+
+
+def _of_the_hardest(value: Callable[[int], float], negatives: int, alpha: float) -> dict[str, float]:
+    """The value for the share that is kept, and for all negatives: those as near as the last one kept are kept too."""
+    some = {} if alpha == 1 else {"all embeddings are nearly equal": value(math.ceil(alpha * negatives))}
+    return {**some, "all embeddings are equal": value(negatives)}
 
 
 def _given(own: dict[str, Any]) -> dict[str, Any]:

@@ -172,9 +172,11 @@ def hard_contrastive(
 ) -> Float[Tensor, ""]:
     """NT-Xent against the hardest negatives alone: those in the upper quantile of each row.
 
-    alpha  share of the negatives that is kept, in (0, 1], rounded up to whole ones; 1 is NT-Xent
+    alpha  share of the negatives that is kept, in (0, 1], rounded up to whole ones; those as near as the last are kept
+           too. 1 is NT-Xent
 
-    Which they are is chosen without a gradient; alpha as in the paper on CIFAR-10.
+    Which they are is chosen without a gradient. The default is the share that the paper keeps of a memory of all
+    images of CIFAR-10, 4,095 of 50,000; here the negatives are those of a batch.
     Wang and Liu, CVPR 2021, arXiv 2012.09740, eq. 9.
     """
     rows = _Rows(z1, z2, temperature, small)
@@ -191,7 +193,7 @@ def simple_contrastive(
 ) -> Float[Tensor, ""]:
     """The contrastive loss at infinite temperature: l_i = -c_ip + weight Σ_j c_ij, c the cosines.
 
-    weight  None: 1 / number of negatives, in proportion the limit of NT-Xent's gradient
+    weight  None: 1 / number of negatives that are kept; of all, in proportion the limit of NT-Xent's gradient
     alpha   share of the negatives that is kept, the hardest, as in `hard_contrastive`
 
     The gradient does not depend on how near anything is.  arXiv 2012.09740, eq. 8 and 10.

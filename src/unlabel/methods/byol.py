@@ -30,7 +30,8 @@ Symbols
     tau_base    teacher_momentum
     d           projector_dim
 
-    symmetric   false: l(v, v') alone, and small crops predict v' only; in [0, 4]
+    symmetric               false: l(v, v') alone, and small crops predict v' only; in [0, 4]
+    teacher_momentum_end    1; where the momentum arrives along a cosine. Equal to teacher_momentum: it stays
 
 Departures
     The target starts as a copy of the online network; the authors' code gives it random weights of its own.
@@ -65,6 +66,7 @@ class BYOL(Method):
         "projector_dim": (1, 65536),
         "projector_layers": (1, 8),
         "teacher_momentum": (0.0, 1.0),
+        "teacher_momentum_end": (0.0, 1.0),
     }
     plan = Plan(optimiser="lars", lr=0.2, weight_decay=1.5e-6, warmup=0.01, batch_size=4096, epochs=1000)
 
@@ -75,12 +77,14 @@ class BYOL(Method):
         projector_width: int = 4096,
         projector_dim: int = 256,
         teacher_momentum: float = 0.996,
+        teacher_momentum_end: float = 1.0,
         projector_layers: int = 2,
         predictor: bool = True,
         symmetric: bool = True,
     ) -> None:
         super().__init__()
         self.teacher_momentum = teacher_momentum
+        self.teacher_momentum_end = teacher_momentum_end
         self.symmetric = symmetric
         self.backbone = backbone
         width: int = backbone.num_features  # type: ignore[assignment]
@@ -105,8 +109,9 @@ class BYOL(Method):
         return {"all embeddings are equal": 0.0}
 
     def after_update(self) -> None:
-        """The teacher follows, ever more slowly."""
-        ema_update(self.teacher, self._online(), curves.cosine(self.progress, self.teacher_momentum, 1.0))
+        """The teacher follows, by default ever more slowly."""
+        momentum = curves.cosine(self.progress, self.teacher_momentum, self.teacher_momentum_end)
+        ema_update(self.teacher, self._online(), momentum)
 
     def followed(self) -> tuple[nn.Module, nn.Module]:
         """The teacher's backbone and the student's."""

@@ -27,7 +27,8 @@ Symbols
     T             gate_temperature            large: Inc(x) = x; small: Inc(x) = 2 x wherever the views differ
     s             gate_scale                  "relative": as above; "absolute": 1
     a             granularity                 "channel": as above; "scalar": one number for each image, from its mean
-                                              |delta|, which changes lengths and no directions (a control)
+                                              |delta|, which changes lengths and no directions: a control, without
+                                              effect but for the batch norms of the heads, which do see lengths
     w1, w2        first_weight, second_weight
     BYOL_id       first_loss                  "plain"; "gated": on Cons; "off"
     BYOL_Inc      second_loss                 "inc"; "off"; "regress": in its place a small network tells from Inc(h_1)
@@ -36,6 +37,8 @@ Symbols
     +             reduction                   "sum" of both directions, as in BYOL, or their "mean"
     f, p, q       backbone, projector, predictor            of the second loss second_projector, second_predictor
     f_xi, p_xi    teacher                     of teacher_momentum
+
+    teacher_momentum_end    1; where the momentum arrives along a cosine. Equal to teacher_momentum: it stays
 
 Departures
     The gate acts on pooled features. On maps it would need views that are aligned, and random crops are not.
@@ -74,6 +77,7 @@ class BYOLTwoLosses(Method):
         "projector_dim": (1, 65536),
         "projector_layers": (1, 8),
         "teacher_momentum": (0.0, 1.0),
+        "teacher_momentum_end": (0.0, 1.0),
         "gate_temperature": (1e-6, 1e30),
     }
     plan = Plan(optimiser="lars", lr=0.2, weight_decay=1.5e-6, warmup=0.01, batch_size=512, epochs=1000)
@@ -86,6 +90,7 @@ class BYOLTwoLosses(Method):
         projector_dim: int = 256,
         projector_layers: int = 2,
         teacher_momentum: float = 0.996,
+        teacher_momentum_end: float = 1.0,
         gate_temperature: float = 1.0,
         gate_scale: Literal["relative", "absolute"] = "relative",
         granularity: Literal["channel", "scalar"] = "channel",
@@ -101,6 +106,7 @@ class BYOLTwoLosses(Method):
                 "`first_loss` and `second_loss` are both off, so there is nothing to learn: leave one of them on"
             )
         self.teacher_momentum = teacher_momentum
+        self.teacher_momentum_end = teacher_momentum_end
         self.gate_temperature = gate_temperature
         self.gate_scale = gate_scale
         self.granularity = granularity
@@ -148,8 +154,9 @@ class BYOLTwoLosses(Method):
         return {} if self.second_loss == "regress" else {"all embeddings are equal": 0.0}
 
     def after_update(self) -> None:
-        """The teacher follows, ever more slowly."""
-        ema_update(self.teacher, self._online(), curves.cosine(self.progress, self.teacher_momentum, 1.0))
+        """The teacher follows, by default ever more slowly."""
+        momentum = curves.cosine(self.progress, self.teacher_momentum, self.teacher_momentum_end)
+        ema_update(self.teacher, self._online(), momentum)
 
     def project(self, h: Tensor) -> Tensor:
         """The projection of the first loss that is on, of features without a gate."""

@@ -86,7 +86,10 @@ class CAST(Method):
         "teacher_momentum": (0.0, 1.0),
         "cover": (0.0, 1.0),
     }
-    plan = Plan(optimiser="sgd", lr=0.5, lr_per=None, weight_decay=1e-4, clip=2.0, batch_size=256, epochs=200)
+    plan = Plan(
+        optimiser="sgd", lr=0.5, lr_per=None, weight_decay=1e-4, decay_vectors=True, clip=2.0, batch_size=256,
+        epochs=200,
+    )  # fmt: skip
 
     def __init__(
         self,

@@ -74,8 +74,8 @@ class CMC(Method):
         "bank_momentum": (0.0, 1.0),
     }
     plan = Plan(
-        optimiser="sgd", lr=0.03, weight_decay=1e-4, schedule="steps", milestones=(120 / 240, 160 / 240, 200 / 240),
-        step_rates=(0.1, 0.01, 0.001), batch_size=256, epochs=240,
+        optimiser="sgd", lr=0.03, weight_decay=1e-4, decay_vectors=True, schedule="steps",
+        milestones=(120 / 240, 160 / 240, 200 / 240), step_rates=(0.1, 0.01, 0.001), batch_size=256, epochs=240,
     )  # fmt: skip
 
     def __init__(

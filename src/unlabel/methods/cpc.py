@@ -22,7 +22,8 @@ Symbols
     g_enc  backbone      kept, together with the cutting: an image's vector is the mean of those of its patches
     g_ar   context       RowContext: context_width, context_blocks
     G      grid          patches a side; their side is that of the image x 2 / (grid + 1) at overlap 1/2
-    K, k_0  steps, skip  k_0 = skip + 1: rows that still share pixels with row i could be told by copying them
+    K, k_0  steps, skip  k_0 = skip + 1: rows that still share pixels with row i could be told by copying them, and
+                         are all skipped by default
     W_k    predictors    a matrix for each k
 
 Departures
@@ -43,7 +44,7 @@ from unlabel.distributed import gather, rank
 from unlabel.errors import Fault
 from unlabel.losses import grid_nce
 from unlabel.methods.base import Method
-from unlabel.nn.patch_grid import PatchGrid, check_patches
+from unlabel.nn.patch_grid import PatchGrid, check_patches, rows_shared
 from unlabel.nn.row_context import RowContext
 from unlabel.optim.plan import Plan
 from unlabel.views import Batch, Recipe, View
@@ -75,11 +76,12 @@ class CPC(Method):
         grid: int = 7,
         overlap: float = 0.5,
         steps: int = 5,
-        skip: int = 1,
+        skip: int | None = None,
         context_width: int = 256,
         context_blocks: int = 5,
     ) -> None:
         super().__init__()
+        skip = rows_shared(overlap) if skip is None else skip
         if not skip < steps < grid:
             raise Fault(
                 f"CPC predicts `skip` + 1 = {skip + 1} to `steps` = {steps} rows ahead in a `grid` of {grid} rows: "

@@ -35,6 +35,7 @@ Symbols
                                              warmup_teacher_epochs
 
     head_layers       layers of the head before its prototypes; head_norm=true puts batch norm between them
+    teacher_momentum_end    1; where the momentum arrives along a cosine. Equal to teacher_momentum: it stays
     norm_last_layer   false: each prototype's score, a cosine, is multiplied by a number that is learnt
 
 Departures
@@ -81,6 +82,7 @@ class DINO(Method):
         "teacher_temperature": (1e-3, 100.0),
         "warmup_teacher_temperature": (1e-3, 100.0),
         "teacher_momentum": (0.0, 1.0),
+        "teacher_momentum_end": (0.0, 1.0),
         "centre_momentum": (0.0, 1.0),
         "drop_path": (0.0, 0.9),
     }
@@ -110,6 +112,7 @@ class DINO(Method):
         warmup_teacher_temperature: float = 0.04,
         warmup_teacher_epochs: float = 0.0,
         teacher_momentum: float = 0.996,
+        teacher_momentum_end: float = 1.0,
         centre_momentum: float = 0.9,
         centring: bool = True,
         freeze_last_layer: float = 1.0,
@@ -122,6 +125,7 @@ class DINO(Method):
         self.warmup_teacher_temperature = warmup_teacher_temperature
         self.warmup_teacher_epochs = warmup_teacher_epochs
         self.teacher_momentum = teacher_momentum
+        self.teacher_momentum_end = teacher_momentum_end
         self.centring = centring
         self.freeze_last_layer = freeze_last_layer
         self.clip_each = clip_each
@@ -201,7 +205,7 @@ class DINO(Method):
 
     def after_update(self) -> None:
         """Teacher and centre follow."""
-        momentum = curves.cosine(self.progress, self.teacher_momentum, 1.0)
+        momentum = curves.cosine(self.progress, self.teacher_momentum, self.teacher_momentum_end)
         ema_update(self.teacher, self._student(), momentum)
         self.centre.move()
 

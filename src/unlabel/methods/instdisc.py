@@ -65,7 +65,9 @@ class InstDisc(Method):
         "temperature": (1e-3, 100.0),
         "bank_momentum": (0.0, 1.0),
     }
-    plan = Plan(optimiser="sgd", lr=0.03, weight_decay=1e-4, schedule="steps", batch_size=256, epochs=200)
+    plan = Plan(
+        optimiser="sgd", lr=0.03, weight_decay=1e-4, decay_vectors=True, schedule="steps", batch_size=256, epochs=200
+    )
 
     def __init__(
         self,

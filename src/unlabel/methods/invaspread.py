@@ -28,6 +28,8 @@ Symbols
 Departures
     All 2B views are anchors and others are constants, as in the authors' code; the paper writes B anchors, whose
     augmented views are recognised among the images themselves.
+    The rate falls to 0.1, 0.05 and 0.01 of its peak, as the paper says. The authors' code asks for the first step
+    before the others, and so stays at 0.1.
     What is kept and evaluated is f(x), 512 numbers in the paper's network; the paper evaluates z, 128 numbers.
 """
 
@@ -55,7 +57,7 @@ class InvaSpread(Method):
     year = 2019
     limits: ClassVar = {"temperature": (1e-3, 100.0), "projector_dim": (1, 65536)}
     plan = Plan(
-        optimiser="sgd", lr=0.03, lr_per=128, weight_decay=5e-4, schedule="steps",
+        optimiser="sgd", lr=0.03, lr_per=128, weight_decay=5e-4, decay_vectors=True, schedule="steps",
         milestones=(120 / 301, 160 / 301, 200 / 301), step_rates=(0.1, 0.05, 0.01), batch_size=128, epochs=301,
     )  # fmt: skip
 

@@ -123,6 +123,11 @@ class MAE(Method):
         x, mask = _seen(batch)
         return masked_mse(self.reconstruct(x, mask), self.targets(x), mask)
 
+    def collapse_values(self, batch_size: int) -> dict[str, float]:
+        """(3p² - 1)/3p², for the variance of a patch is the unbiased one; of raw pixels it depends on the images."""
+        values = self.decoder.predict.out_features
+        return {"the decoder says every patch's mean": (values - 1) / values} if self.norm_pixels else {}
+
     @torch.no_grad()
     def picture(self, batch: Batch) -> dict[str, Tensor]:
         """Three rows: what the encoder saw, what the decoder made of it, the original.

@@ -32,6 +32,8 @@ Symbols
     tau        temperature           the paper takes 1 for ResNet-50
     d          projector_dim
 
+    teacher_momentum_end    1; where the momentum arrives along a cosine. Equal to teacher_momentum: it stays
+
     symmetric=false leaves the queries of k_2.
     A vision transformer gets fixed sine-cosine positions and Xavier-uniform layers (queries, keys and values each as a
     matrix of its own); frozen_patches=false trains its patch projection.
@@ -77,8 +79,11 @@ class MoCoV3(Method):
         "projector_dim": (1, 65536),
         "projector_layers": (1, 8),
         "teacher_momentum": (0.0, 1.0),
+        "teacher_momentum_end": (0.0, 1.0),
     }
-    plan = Plan(optimiser="adamw", lr=1.5e-4, weight_decay=0.1, warmup=40 / 300, batch_size=4096, epochs=300)
+    plan = Plan(
+        optimiser="adamw", lr=1.5e-4, weight_decay=0.1, decay_vectors=True, warmup=40 / 300, batch_size=4096, epochs=300
+    )
 
     def __init__(
         self,
@@ -91,12 +96,14 @@ class MoCoV3(Method):
         predictor: bool = True,
         symmetric: bool = True,
         teacher_momentum: float = 0.99,
+        teacher_momentum_end: float = 1.0,
         frozen_patches: bool = True,
     ) -> None:
         super().__init__()
         self.temperature = temperature
         self.symmetric = symmetric
         self.teacher_momentum = teacher_momentum
+        self.teacher_momentum_end = teacher_momentum_end
         if vit := is_vit(backbone):
             _initialise(backbone, frozen_patches)
         self.backbone = backbone
@@ -131,8 +138,9 @@ class MoCoV3(Method):
         return {"all embeddings are equal": directions * 2 * self.temperature * math.log(batch_size)}
 
     def after_update(self) -> None:
-        """The teacher follows, ever more slowly."""
-        ema_update(self.teacher, self._online(), curves.cosine(self.progress, self.teacher_momentum, 1.0))
+        """The teacher follows, by default ever more slowly."""
+        momentum = curves.cosine(self.progress, self.teacher_momentum, self.teacher_momentum_end)
+        ema_update(self.teacher, self._online(), momentum)
 
     def followed(self) -> tuple[nn.Module, nn.Module]:
         """The teacher's backbone and the student's."""

@@ -34,12 +34,15 @@ Symbols
     m_0      teacher_momentum
     d        projector_dim
 
+    teacher_momentum_end    1; where the momentum arrives along a cosine. Equal to teacher_momentum: it stays
+
 Departures
     Distances are measured in pixels of the image, where the authors' code takes fractions of its sides, which differ
     unless it is square; and boxes reach to the edges of their pixels, not to the middles.
     An image whose views share no place counts as one of loss 0, as in the authors' code.
     The instance branch averages the feature map, then projects; the authors' code projects every place, then averages.
     The teacher follows after an update instead of before the next: the same, one line later.
+    The rate warms up from 0, where the authors begin at a hundredth of its peak.
 """
 
 from functools import partial
@@ -79,6 +82,7 @@ class PixPro(Method):
         "projector_dim": (1, 65536),
         "projector_layers": (1, 8),
         "teacher_momentum": (0.0, 1.0),
+        "teacher_momentum_end": (0.0, 1.0),
     }
     plan = Plan(optimiser="lars", lr=1.0, weight_decay=1e-5, warmup=0.05, batch_size=1024, epochs=100)
 
@@ -94,11 +98,13 @@ class PixPro(Method):
         projector_dim: int = 256,
         projector_layers: int = 2,
         teacher_momentum: float = 0.99,
+        teacher_momentum_end: float = 1.0,
     ) -> None:
         super().__init__()
         self.distance = distance
         self.instance_weight = instance_weight
         self.teacher_momentum = teacher_momentum
+        self.teacher_momentum_end = teacher_momentum_end
         head = partial(mlp, hidden=projector_width, outputs=projector_dim, bias=True, last_norm=None, last_bias=True)
         width: int = backbone.num_features  # type: ignore[assignment]
         self.backbone = backbone
@@ -134,8 +140,9 @@ class PixPro(Method):
         return same_places(first, second, distance=self.distance).to(maps[0].device)
 
     def after_update(self) -> None:
-        """The teacher follows, ever more slowly."""
-        ema_update(self.teacher, self._online(), curves.cosine(self.progress, self.teacher_momentum, 1.0))
+        """The teacher follows, by default ever more slowly."""
+        momentum = curves.cosine(self.progress, self.teacher_momentum, self.teacher_momentum_end)
+        ema_update(self.teacher, self._online(), momentum)
 
     @torch.no_grad()
     def picture(self, batch: Batch) -> dict[str, Tensor]:

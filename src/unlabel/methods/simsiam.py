@@ -31,6 +31,7 @@ Symbols
                           up with representations that still change
 
 Departures
+    The rate follows its cosine from update to update, where the authors' code moves it once an epoch.
     The last layer of g has no bias, where the authors' code has one that is frozen and that the batch norm cancels.
 """
 

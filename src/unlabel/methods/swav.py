@@ -39,7 +39,8 @@ Symbols
 
 Departures
     The rate warms up from 0, where the authors begin at a sixteenth of its peak.
-    LARS decays gains and biases but does not rescale them.
+    LARS decays gains and biases but does not rescale them. Its ratio has the norm of gradient and decay together below
+    it, where the authors' has the sum of both norms.
     No bias in front of the projector's batch norm, which would take it away.
     Every rank assigns the gathered images of all, where the authors add up sums across ranks: the same codes.
     The queue may have any length; the authors' is cut to whole batches.

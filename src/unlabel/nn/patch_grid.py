@@ -4,6 +4,8 @@ van den Oord, Li, Vinyals, CPC, arXiv 1807.03748, section 3.2: 256 x 256 pixels 
 half with their neighbours. `layer_norms` and `PatchGrid` need nothing but torch and timm: exports hold their source.
 """
 
+import math
+
 import torch
 from timm.layers import BatchNormAct2d
 from torch import Tensor, nn
@@ -65,6 +67,11 @@ class PatchGrid(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Images [B, C, S, S] -> the mean of their patches' vectors [B, D]."""
         return self.see(self.cut(x)).mean(dim=(1, 2))
+
+
+def rows_shared(overlap: float) -> int:
+    """How many of the rows below a patch share pixels with it; overlap as in `PatchGrid`."""
+    return math.ceil(1 / (1 - overlap) - 1e-9) - 1  # 0.9 is a little more than nine tenths
 
 
 def check_patches(network: PatchGrid, size: int) -> None:

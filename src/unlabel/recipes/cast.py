@@ -7,9 +7,8 @@ def small() -> dict[str, Any]:
     """At most 96 pixels, two cores or one GPU: AdamW, 4,096 keys, a faster teacher, maps of 4 x 4 and more."""
     return {
         "backbone": "small_resnet", "optimiser": "adamw", "lr": 2e-3, "lr_per": None, "weight_decay": 1e-4,
-        "warmup": 0.05, "batch_size": 256, "epochs": 100, "temperature": 0.2, "queue_length": 4096,
-        "projector_layers": 2,
-        "teacher_momentum": 0.99,
+        "decay_vectors": False, "warmup": 0.05, "batch_size": 256, "epochs": 100, "temperature": 0.2,
+        "queue_length": 4096, "projector_layers": 2, "teacher_momentum": 0.99,
     }  # fmt: skip
 
 
@@ -24,6 +23,7 @@ def minutes() -> dict[str, Any]:
 def large() -> dict[str, Any]:
     """More than 96 pixels, one GPU: the paper's views and attention, a batch that fits, AdamW."""
     return {
-        "optimiser": "adamw", "lr": 5e-4, "lr_per": 256, "weight_decay": 1e-4, "warmup": 0.05, "batch_size": 256,
-        "epochs": 200, "temperature": 0.2, "queue_length": 16384, "projector_layers": 2, "teacher_momentum": 0.99,
+        "optimiser": "adamw", "lr": 5e-4, "lr_per": 256, "weight_decay": 1e-4, "decay_vectors": False, "warmup": 0.05,
+        "batch_size": 256, "epochs": 200, "temperature": 0.2, "queue_length": 16384, "projector_layers": 2,
+        "teacher_momentum": 0.99,
     }  # fmt: skip

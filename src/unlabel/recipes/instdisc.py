@@ -6,8 +6,9 @@ from typing import Any
 def small() -> dict[str, Any]:
     """At most 96 pixels, two cores or one GPU: AdamW, a softmax over the own and 4,096 drawn images."""
     return {
-        "views": "cifar-min", "optimiser": "adamw", "lr": 2e-3, "lr_per": None, "weight_decay": 1e-4, "warmup": 0.05,
-        "schedule": "cosine", "batch_size": 128, "epochs": 100, "objective": "softmax", "temperature": 0.1,
+        "views": "cifar-min", "optimiser": "adamw", "lr": 2e-3, "lr_per": None, "weight_decay": 1e-4,
+        "decay_vectors": False, "warmup": 0.05, "schedule": "cosine", "batch_size": 128, "epochs": 100,
+        "objective": "softmax", "temperature": 0.1,
     }  # fmt: skip
 
 

@@ -7,7 +7,8 @@ def small() -> dict[str, Any]:
     """At most 96 pixels, two cores or one GPU: narrow heads, AdamW, a teacher that starts at momentum 0.99."""
     return {
         "views": "cifar-min", "optimiser": "adamw", "lr": 2e-3, "lr_per": None, "weight_decay": 1e-4,
-        "warmup": 0.05, "batch_size": 256, "epochs": 100, "projector_width": 512, "projector_dim": 128,
+        "decay_vectors": False, "warmup": 0.05, "batch_size": 256, "epochs": 100, "projector_width": 512,
+        "projector_dim": 128,
     }  # fmt: skip
 
 
