@@ -1,9 +1,11 @@
 """Docstrings of methods, in their parts; and that what they say of the code is so."""
 
+import re
+
 import pytest
 
 from unlabel import catalogue, methods
-from unlabel.catalogue.docstring import Section, Symbol, read
+from unlabel.catalogue.docstring import PREDECESSORS, Section, Symbol, read
 from unlabel.catalogue.source import line_of
 from unlabel.errors import Fault
 
@@ -16,6 +18,10 @@ Two views of an image
 must agree.
 
 It needs no teacher.
+
+Predecessors
+    Learning by Rote needs one.
+    This does not.
 
 Algorithm
     z  = g(f(x))      # [B, d]
@@ -47,8 +53,9 @@ def test_the_parts_of_a_docstring() -> None:
     assert told.title == "Learning by Example (LBE)."
     assert told.source == "Ada, Bob, Eve. 2020, arXiv 2001.00001."
     assert told.summary == "Two views of an image must agree.\n\nIt needs no teacher."
-    assert [section.title for section in told.sections] == ["Algorithm", "Flow", "Symbols", "Departures"]
-    assert told.sections[0] == Section("Algorithm", "z  = g(f(x))      # [B, d]\n\nL  = mean z")
+    assert [section.title for section in told.sections] == [PREDECESSORS, "Algorithm", "Flow", "Symbols", "Departures"]
+    assert told.section(PREDECESSORS) == "Learning by Rote needs one.\nThis does not."
+    assert told.sections[1] == Section("Algorithm", "z  = g(f(x))      # [B, d]\n\nL  = mean z")
     assert told.section("Flow") == "image ─ f ─ g ─ z" and told.section("Source") == ""
     assert told.symbols == (
         Symbol("f, g", "backbone, projector(x)", "kept, and thrown away"),
@@ -85,3 +92,20 @@ def test_every_method_tells_all_and_its_symbols_are_names_of_its_code(name: str)
         assert row.names, f"{row.symbol}: what is it called in the code?"
         missing = [called for called in row.names if line_of(entry.kind, called) is None]
         assert not missing, f"{row.symbol or row.code}: the file of {name} has nothing called {', '.join(missing)}"
+
+
+@pytest.mark.parametrize("name", methods.available())
+def test_every_method_tells_what_it_changed_in_its_predecessors(name: str) -> None:
+    told = catalogue.entry(name).told
+    assert told.sections[0].title == PREDECESSORS, "it follows the summary"
+    said = sentences(told.section(PREDECESSORS))
+    words = sum(len(sentence.split()) for sentence in said)
+    assert 1 <= len(said) <= 3, "one to three sentences"
+    assert 25 <= words <= 90, f"{words} words: what came before, what was wrong with it, what changed"
+    assert said[-1].endswith("."), "whole sentences"
+    assert not set(said) & set(sentences(told.summary)), "said twice"
+
+
+def sentences(text: str) -> list[str]:
+    """Of a text, each on one line."""
+    return re.split(r"(?<=\.) (?=[A-Z])", " ".join(text.split()))

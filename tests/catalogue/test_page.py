@@ -4,6 +4,7 @@ import io
 import json
 import re
 import string
+from dataclasses import replace
 from html import unescape
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -16,14 +17,16 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 
 from unlabel import catalogue, methods
-from unlabel.catalogue import html, markdown, terminal
-from unlabel.catalogue.page import Beside, Code, Drawing, Items, Links, Page, Prose, Section, Table, page
+from unlabel.catalogue import docstring, html, markdown, terminal
+from unlabel.catalogue.docstring import PREDECESSORS
+from unlabel.catalogue.page import Beside, Code, Drawing, Items, Link, Links, Page, Prose, Section, Table, page
 from unlabel.recipes import recipes
 
 PARTS = (
     "Equations and code", "Data flow", "Symbols", "Departures", "Hyperparameters", "Recipes", "Evidence",
     "The whole file",
 )  # fmt: skip
+CHANGED = "What it changed in its predecessors"
 every_method = pytest.mark.parametrize("name", methods.available())
 
 
@@ -132,14 +135,54 @@ def test_a_table_keeps_its_columns_whatever_is_in_its_cells() -> None:
     assert cells == ["a", "b|c", "x | y", "z", "", "p*q*"]
 
 
-def test_what_a_method_goes_on_from_is_what_its_summary_names() -> None:
+@every_method
+def test_a_page_begins_with_what_it_is_and_what_it_changed(name: str) -> None:
+    entry = catalogue.entry(name)
+    made = page(entry)
+    short, changed = made.sections[:2]
+    assert (short.title, changed.title) == ("In short", CHANGED)
+    said = Prose(" ".join(entry.told.section(PREDECESSORS).split()))
+    assert changed.blocks[0] == said and said not in short.blocks
+    before = catalogue.predecessors(entry)
+    assert [link.text for block in changed.blocks[1:] if isinstance(block, Links) for link in block.links] == [
+        other.title for other in before
+    ]
+    console = Console(file=io.StringIO(), width=2000)
+    terminal.show(made, console)
+    shown = {
+        "terminal": console.file.getvalue(),  # type: ignore[attr-defined]
+        "HTML": unescape(re.sub(r"<[^>]+>", "", html.document(made))),
+        "Markdown": re.sub(r"\\(.)", r"\1", markdown.document(made)),
+    }
+    for where, text in shown.items():
+        assert CHANGED in text and text.replace("`", "").count(said.text.replace("`", "")) == 1, where
+    for other in before:
+        assert f"[{markdown.escaped(other.title)}]({other.name}.md)" in markdown.document(made)
+
+
+def test_what_a_method_goes_on_from_is_what_its_section_names() -> None:
     named = {name: [e.name for e in catalogue.predecessors(catalogue.entry(name))] for name in methods.available()}
-    assert named["simsiam"] == ["byol"] and named["cpc_v2"] == ["cpc"] and named["moco_v2"] == ["moco", "simclr"]
-    assert named["simclr"] == [] and named["invaspread"] == []  # which names SimCLR, a year younger
-    first = page(catalogue.entry("simsiam")).sections[0]
-    assert first.title == "What it changes in BYOL" and isinstance(first.blocks[-1], Links)
-    assert "[BYOL](byol.md)" in markdown.document(page(catalogue.entry("simsiam")))
-    assert page(catalogue.entry("simclr")).sections[0].title == "In short"
+    assert named["cpc_v2"] == ["cpc"] and named["moco_v2"] == ["moco", "simclr"]  # not CPC v2 and MoCo v2 themselves
+    assert named["simsiam"] == ["byol", "simclr", "swav"]
+    assert named["invaspread"] == ["instdisc"]  # its summary names SimCLR, which is younger
+    assert "rotation" in named["pirl"]  # by a title that ends in a bracket
+    links = section(page(catalogue.entry("moco_v2")), CHANGED).blocks[-1]
+    assert links == Links("It goes on from", (Link("MoCo", "method:moco"), Link("SimCLR", "method:simclr")))
+
+
+def test_a_file_without_the_section_has_a_page_without_it() -> None:
+    entry = catalogue.entry("byol")
+    kept = tuple(part for part in entry.told.sections if part.title != PREDECESSORS)
+    silent = replace(entry, told=replace(entry.told, sections=kept))
+    assert catalogue.predecessors(silent) == []
+    assert [s.title for s in page(silent).sections] == [s.title for s in page(entry).sections if s.title != CHANGED]
+
+
+def test_a_line_may_end_within_a_title() -> None:
+    entry = catalogue.entry("clsa")
+    broken = docstring.Section(PREDECESSORS, "It goes on from MoCo\nv2.")
+    of = replace(entry, told=replace(entry.told, sections=(broken,)))
+    assert [before.name for before in catalogue.predecessors(of)] == ["moco_v2"]
 
 
 def test_hyperparameters_with_what_they_may_be_and_their_symbols() -> None:

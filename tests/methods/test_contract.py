@@ -45,7 +45,7 @@ def test_is_final_and_cites_its_paper_or_source(name: str) -> None:
     else:
         assert re.search(r"^Source$", text, re.MULTILINE), "without a paper, the docstring has a section Source"
     assert kind.title and 2000 < kind.year < 2100
-    for section in ("Algorithm", "Flow", "Symbols", "Departures"):
+    for section in ("Predecessors", "Algorithm", "Flow", "Symbols", "Departures"):
         assert re.search(rf"^{section}$", text, re.MULTILINE), f"the docstring has no section {section}"
 
 

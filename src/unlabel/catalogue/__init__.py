@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from unlabel import methods
-from unlabel.catalogue.docstring import Told, read
+from unlabel.catalogue.docstring import PREDECESSORS, Told, read
 from unlabel.catalogue.settings import Setting, settings_of
 from unlabel.methods import Method
 from unlabel.recipes import recipes
@@ -60,11 +60,11 @@ def entries() -> Iterator[Entry]:
 
 
 def predecessors(of: Entry) -> list[Entry]:
-    """The methods, not younger, whose titles stand in the summary of a method: what it goes on from, as it says."""
-    words = of.told.summary
+    """The methods, not younger, whose titles stand in a method's section of that name: what it goes on from."""
+    words = " ".join(of.told.section(PREDECESSORS).split())  # a line may end within a title
     found = []
     for other in sorted(entries(), key=lambda e: -len(e.title)):  # MoCo v2 before MoCo, whose title is in it
-        pattern = rf"\b{re.escape(other.title)}\b"
+        pattern = rf"(?<!\w){re.escape(other.title)}(?!\w)"  # not \b, for a title may end in a bracket
         if other.name != of.name and other.year <= of.year and re.search(pattern, words):
             found.append(other)
         words = re.sub(pattern, "", words)

@@ -1,8 +1,9 @@
 """The docstring of a method's file, in its parts.
 
 A title; who, where and when; in a few sentences what it is; then sections: a heading at the margin, and below it lines
-that are indented. `Symbols` is a table: a symbol of the formulas, what it is called in the code, what there is to say,
-with two spaces or more between them.
+that are indented. `Predecessors` says in a few sentences what came before, what was wrong with it, and what the method
+changes. `Symbols` is a table: a symbol of the formulas, what it is called in the code, what there is to say, with two
+spaces or more between them.
 """
 
 import re
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 
 from unlabel.errors import Fault
 
+PREDECESSORS = "Predecessors"
 SYMBOLS = "Symbols"
 
 
@@ -40,7 +42,7 @@ class Told:
     """What a file tells of its method.
 
     title: the paper's, or the system's own; source: authors, place, year, "" for a system without a paper;
-    summary: what it is, and what it does otherwise than others; sections: all in their order, symbols too.
+    summary: what it is; sections: all in their order, symbols too.
     """
 
     title: str

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unlabel.catalogue import Entry, predecessors, source
-from unlabel.catalogue.docstring import SYMBOLS
+from unlabel.catalogue.docstring import PREDECESSORS, SYMBOLS
 from unlabel.catalogue.evidence import RECORDS, Measured, measured
 from unlabel.catalogue.source import Excerpt
 from unlabel.engine.run import PLAN
 
-_PLACED = ("Algorithm", "Flow", SYMBOLS, "Departures")
+_PLACED = (PREDECESSORS, "Algorithm", "Flow", SYMBOLS, "Departures")
 """Sections of a docstring that have their own place on the page; others follow the symbols."""
 
 
@@ -112,7 +112,8 @@ def page(entry: Entry, records: Path = RECORDS) -> Page:
     told = entry.told
     about = (told.title, told.source, f"{entry.family}, {entry.year}{'' if entry.paper else ', no paper'}")
     sections = [
-        _idea(entry),
+        Section("In short", tuple(Prose(paragraph) for paragraph in told.summary.split("\n\n"))),
+        *_changes(entry),
         _equations(entry),
         Section("Data flow", (Drawing(told.section("Flow")),)),
         _symbols(entry),
@@ -125,14 +126,15 @@ def page(entry: Entry, records: Path = RECORDS) -> Page:
     return Page(entry.name, entry.title, tuple(filter(None, about)), entry.address, tuple(sections))
 
 
-def _idea(entry: Entry) -> Section:
-    """The summary; where it names methods that were there before, it says what became of them."""
-    before = predecessors(entry)
-    title = f"What it changes in {' and '.join(e.title for e in before)}" if before else "In short"
-    blocks: list[Block] = [Prose(paragraph) for paragraph in entry.told.summary.split("\n\n")]
-    if before:
+def _changes(entry: Entry) -> list[Section]:
+    """What was there before and what became of it; nothing where the file does not say."""
+    said = " ".join(entry.told.section(PREDECESSORS).split())
+    if not said:
+        return []
+    blocks: list[Block] = [Prose(said)]
+    if before := predecessors(entry):
         blocks.append(Links("It goes on from", tuple(Link(e.title, f"{METHOD}{e.name}") for e in before)))
-    return Section(title, tuple(blocks))
+    return [Section("What it changed in its predecessors", tuple(blocks))]
 
 
 def _equations(entry: Entry) -> Section:

@@ -5,6 +5,11 @@ Bachman, Hjelm, Buchwalter. NeurIPS 2019, arXiv 1906.00910.
 One vector of a view must find, among the local features of many images, those of another view of its own image; and
 local features of one view must find those of the other. None of the local features sees the whole image.
 
+Predecessors
+    Deep InfoMax lets one vector of an image find that image's own local features, both read off the same view, so
+    nothing asks that the vector survive augmentation. AMDIM takes the vector from one view and the local features, of
+    two sizes, from another, and lets local features find one another as well.
+
 Algorithm
     x1, x2         = two views of each image, flipped alike                # [B, 3, S, S] each
     h1, h5, h7     = f(x) at 1, 5 x 5 and 7 x 7 places                     # [B, d], [B, C, 5, 5], [B, C, 7, 7]

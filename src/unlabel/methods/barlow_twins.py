@@ -3,7 +3,12 @@
 Zbontar, Jing, Misra, LeCun, Deny. ICML 2021, arXiv 2103.03230.
 
 Over a batch, each dimension of one view's embedding should follow the same dimension of the other view's, and no other
-dimension. No negatives, no teacher, no predictor; a collapse is no minimum, since what is constant follows nothing.
+dimension. A collapse is no minimum, since what is constant follows nothing.
+
+Predecessors
+    SimCLR needs many negatives, and BYOL and SimSiam escape collapse by an asymmetry: a predictor on one side, a
+    teacher or a stopped gradient on the other. Barlow Twins needs none of these: both sides are alike, and dimensions
+    are compared over the batch instead of images. In the paper batches of 256 do nearly as well as large ones.
 
 Algorithm
     x1, x2   = two views of each image                          # [B, 3, S, S] each

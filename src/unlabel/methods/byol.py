@@ -3,7 +3,12 @@
 Grill, Strub, Altché, Tallec, Richemond, Buchatskaya, Doersch, Avila Pires, Guo, Gheshlaghi Azar, Piot,
 Kavukcuoglu, Munos, Valko. NeurIPS 2020, arXiv 2006.07733.
 
-An online network predicts what a slowly following copy of itself says of another view. No negatives.
+An online network predicts what a slowly following copy of itself says of another view.
+
+Predecessors
+    SimCLR and MoCo push an image away from many others, and so need a large batch or a queue and depend much on the
+    choice of augmentations. BYOL has no negatives: a predictor and a target that moves slowly stand between it and
+    collapse. It loses less than SimCLR when the batch shrinks or augmentations are left out (figure 3).
 
 Algorithm
     v, v'       = two views of each image                       # [B, 3, S, S] each

@@ -1,7 +1,11 @@
 """BYOL with two losses: what two views share, and what sets them apart.
 
-BYOL pulls two views together and so forgets what the augmentations changed. A second loss of the same kind looks at
-features in which the channels that differ between the views weigh more, through heads of its own.
+What two views share is learnt by one loss. A second one of the same kind looks at features in which the channels that
+differ between the views weigh more, through heads of its own.
+
+Predecessors
+    BYOL rewards only what two views share, and so forgets what the augmentations changed. The second loss is to keep
+    some of it. On the slides it adds a little on CIFAR-10 (91.6 to 91.9 %) and costs a little on STL-10 and CIFAR-100.
 
 Source
     Undated slides without a name, a paper or code. They print the gate f(dx) = exp(-|dx| / T), the re-weightings

@@ -5,6 +5,11 @@ Selvaraju, Desai, Johnson, Naik. CVPR 2021, arXiv 2012.04630.
 Momentum contrast whose crops both show a salient object, and whose network must look at it: what makes query and key
 alike (Grad-CAM) should be where the object is.
 
+Predecessors
+    MoCo takes any two crops of an image to show the same thing, which fails where there are several objects, and
+    nothing tells its network where to look, so that it may lean on the background. CAST draws the crops by a saliency
+    mask and compares the network's Grad-CAM map with that mask.
+
 Algorithm
     x_q, x_k    = two crops, each showing at least a share of the object       # [B, 3, S, S] each
     m_q, m_k    = the object's mask in each                                    # [B, S, S]

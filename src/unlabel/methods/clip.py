@@ -6,6 +6,12 @@ arXiv 2103.00020.
 Images come with texts. An image and its text must find each other among all images and texts of the batch; a new
 class is then recognised by its name alone.
 
+Predecessors
+    A classifier knows the classes that it was given labels of and no others, and many networks that learned from
+    captions predicted their words. CLIP only asks which caption belongs to which image; in the paper this learns four
+    times as fast as predicting which words it has (figure 2). The loss is like that of ConVIRT, made for medical
+    images; CLIP leaves out the hidden layers of its heads and trains on 400 million pairs.
+
 Algorithm
     x, y     = a view of each image, one of its captions as tokens      # [B, 3, S, S], [B, L]
     I        = n(W_i f(x))                                              # [B, d]   n(a) = a / ||a||

@@ -2,8 +2,12 @@
 
 Wang, Qi. IEEE TPAMI 2022, arXiv 2104.07713.
 
-Strong augmentation distorts an image too much for pulling it to its key. Instead, a strong view must see the keys
-of other images as a weak view of the same image sees them.
+A strong view must see the keys of other images as a weak view of the same image sees them.
+
+Predecessors
+    MoCo v2 pulls every view to its key. Strong augmentation distorts an image too much for that and makes the features
+    worse. CLSA leaves the pull to a weak view and gives the strong view a softer aim; after 200 epochs its linear top-1
+    on ImageNet is 69.4 %, that of MoCo v2 67.5.
 
 Algorithm
     x, x', x''   = key, weak and strong view of each image                  # [N, 3, S, S], x'' may be smaller

@@ -5,6 +5,12 @@ Tian, Krishnan, Isola. ECCV 2020, arXiv 1906.05849.
 The lightness of an image and its colours are two sights of the same things. One network sees each; they must say the
 same of an image, and so can say only what both sights show.
 
+Predecessors
+    A split-brain autoencoder predicts colours from lightness and lightness from colours, place by place, and so spends
+    much of its capacity on detail. CMC lets the two vectors of an image find each other among those of many images
+    instead, with a memory like that of InstDisc for each; in the paper contrast does better than prediction. It goes
+    beyond two sights: depth, motion and others can join.
+
 Algorithm
     x_i       -> Lab;  l_i = L, c_i = (a, b)                          # [B, 1, S, S], [B, 2, S, S] of one view
     z^l, z^c  = n(g_l(f_l(l))), n(g_c(f_c(c)))                        # [B, d] each, n(a) = a / |a|

@@ -5,6 +5,11 @@ van den Oord, Li, Vinyals. 2018, arXiv 1807.03748.
 An image is cut into overlapping patches. What the upper rows say together must tell which patch lies some rows below,
 among all patches of all images.
 
+Predecessors
+    Models that generate what comes next spend much of their capacity on single pixels, and puzzles such as Context
+    Prediction were made for images alone. CPC predicts a vector of what comes next and only has to tell the true one
+    from others. The same loss serves sound, text and images.
+
 Algorithm
     x_ij     = patches of the image, G x G of them, each sharing half with the next      # [B, G, G, 3, p, p]
     z_ij     = g_enc(x_ij), every patch by itself                                        # [B, G, G, D]

@@ -2,7 +2,13 @@
 
 Hénaff, Srinivas, De Fauw, Razavi, Doersch, Eslami, van den Oord. ICML 2020, arXiv 1905.09272.
 
-CPC with layer norm, larger patches that are augmented one by one, and predictions in all four directions.
+An image is cut into overlapping patches. What patches on one side say together must tell which patch lies some rows
+farther on, among all patches of all images, from each of the four sides in turn.
+
+Predecessors
+    CPC predicted downwards only, augmented its patches little, and had a network without a norm, which is hard to train
+    when large; its linear top-1 on ImageNet was 48.7 %. CPC v2 has a larger network with layer norm, larger patches
+    that are augmented one by one, and predictions in all four directions. Together these reach 71.5 %.
 
 Algorithm
     x_ij     = patches of the image, G x G of them, each augmented by itself             # [B, G, G, 3, p, p]

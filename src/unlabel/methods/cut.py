@@ -4,6 +4,12 @@ Park, Efros, Zhang, Zhu. ECCV 2020, arXiv 2007.15651.
 
 A translated patch must look like domain Y and still be recognisable as the same place of its own input.
 
+Predecessors
+    CycleGAN keeps the content of an image by translating it back and asking for every pixel again. That takes two
+    generators and two discriminators, and asks that every translation can be undone, which is often too much. CUT needs
+    one of each: the contrastive loss of CPC, among patches of one image, keeps the content, and the Fréchet distance
+    for horse to zebra falls from 77.2 to 45.5.
+
 Algorithm
     x, y     = images of domains X and Y, unpaired, in [-1, 1]                    # [B, 3, S, S] each
     L_D      = 1/2 [ mean (D(y) - 1)^2 + mean D(sg G(x))^2 ]                      # least squares; D moves first

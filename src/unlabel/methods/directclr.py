@@ -2,8 +2,14 @@
 
 Jing, Vincent, LeCun, Tian. ICLR 2022, arXiv 2110.09348.
 
-A projector keeps a contrastive loss from emptying most directions of the representation. So will a fixed slice of it:
-the loss sees the first channels alone, and the others learn through the residual connections below them.
+There is no projector. The contrastive loss sees the first channels of the representation alone, and the others learn
+through the residual connections below them.
+
+Predecessors
+    SimCLR without a projector empties many directions of the representation, and why a projector keeps it from that was
+    not clear. The paper finds two causes, augmentation that outweighs the data in a direction and layers that align
+    with one another, and puts a fixed slice in the projector's place. Its linear top-1 on ImageNet after 100 epochs is
+    62.7 %; without a projector it is 51.5, with a linear one 61.1, with one of two layers 66.5.
 
 Algorithm
     x1, x2   = two views of each image                          # [B, 3, S, S] each

@@ -5,6 +5,11 @@ Wu, Xiong, Yu, Lin. CVPR 2018, arXiv 1805.01978.
 Every image is a class of its own. Its weight vector in the classifier is not learnt but remembered: the running mean of
 the image's own features.
 
+Predecessors
+    Exemplar-CNN makes a class of each image too, but learns a weight vector for every class, which is too much for a
+    million images and of no use for new ones. InstDisc compares features with remembered features, so that training
+    does what a search by nearest neighbours does later. NCE spares it the sum over all images.
+
 Algorithm
     f_i      = n(g(f_theta(x_i)))                                # [B, d], n(a) = a / |a|; x_i one view of image i
     p(j | f) = e^{v_j . f / tau} / Z                             v_j in R^d remembered, j = 1 .. n

@@ -5,6 +5,11 @@ Ye, Zhang, Yuen, Chang. CVPR 2019, arXiv 1904.03436.
 Within a batch every image is a class of its own: a view must be recognised as its image (invariance), and must not be
 taken for any other (spreading). SimCLR a year before, in small batches and without a projector.
 
+Predecessors
+    InstDisc compares an image with a vector that was remembered up to an epoch ago, when the network was another.
+    InvaSpread compares fresh vectors of two views within a batch and needs no memory; on CIFAR-10 its kNN accuracy is
+    83.6 % where InstDisc has 80.8.
+
 Algorithm
     x1, x2   = two views of each image                              # [B, 3, S, S] each
     z        = n(g(f(x))) of all 2B views, n(a) = a / ||a||         # [2B, d]

@@ -5,6 +5,11 @@ He, Fan, Wu, Xie, Girshick. CVPR 2020, arXiv 1911.05722.
 A query must tell the key of its own image from keys of the last K images. A queue holds these, so that their number
 does not depend on the batch; the network that makes them moves slowly, so that keys of different age can be compared.
 
+Predecessors
+    InstDisc remembers one vector of each image, made by networks of up to an epoch ago; CPC and InvaSpread have fresh
+    vectors, but only those of the batch. The queue of MoCo has both virtues: many keys, and all of them recent. On
+    ImageNet its linear top-1 is 60.6 %, with a memory of all images 58.0 (figure 3).
+
 Algorithm
     x_q, x_k   = two views of each image                                    # [N, 3, S, S] each
     q          = n(f_q(x_q))                                                # [N, d], n(a) = a / ||a||

@@ -2,7 +2,14 @@
 
 Chen, Fan, Girshick, He. arXiv 2003.04297, 2020.
 
-MoCo with what made SimCLR strong without needing its large batch: a hidden layer, more augmentation, a cosine.
+A query must tell the key of its own image from keys of the last K images, which a queue holds. Queries and keys pass
+through a projector with a hidden layer, and the augmentation is strong.
+
+Predecessors
+    SimCLR did better than MoCo, but with batches that few machines can hold. MoCo v2 takes over its projector with a
+    hidden layer and its stronger augmentation, adds a cosine schedule, and leaves the negatives to the queue. With
+    batches of 256 and 200 epochs its linear top-1 on ImageNet is 67.5 %; that of MoCo is 60.6, and SimCLR with this
+    batch has 61.9.
 
 Algorithm
     x_1, x_2     = two views of each image                                  # [N, 3, S, S] each

@@ -2,8 +2,13 @@
 
 Chen, Xie, He. ICCV 2021, arXiv 2104.02057.
 
-MoCo without the queue: a large batch has keys enough. A query passes a predictor first. A vision transformer's patch
-projection stays as it was drawn, without which training is unstable.
+A query, which passes through a predictor, must tell the key of its own image from those of the other images in a large
+batch; a slowly moving network makes the keys. A vision transformer's patch projection stays as it was drawn.
+
+Predecessors
+    The queue of MoCo v2 gains little once batches are large, and contrastive training of vision transformers fails in
+    part without any sign but a lower accuracy. MoCo v3 takes its keys from the batch, as SimCLR does, and a predictor
+    from BYOL. It freezes the patch projection, where the paper sees the failures begin.
 
 Algorithm
     x_1, x_2     = two views of each image                                  # [N, 3, S, S] each

@@ -5,6 +5,11 @@ Misra, van der Maaten. CVPR 2020, arXiv 1912.01991.
 A jigsaw puzzle is not to be solved but to be seen through: an image and its nine shuffled pieces get the same vector,
 other images get others.
 
+Predecessors
+    Tasks such as Jigsaw Puzzle and Image Rotation (RotNet) ask how an image was changed, so that features must change
+    with it, while most uses want features that do not. PIRL keeps the puzzle's pieces and turns the aim around, with
+    the memory of InstDisc. A ResNet-50 has 63.6 % linear top-1 on ImageNet where solving the puzzle gives 45.7.
+
 Algorithm
     I        = a view of image i, I^t = nine pieces of it in a random order       # [B, 3, S, S], 9 x [B, 3, s, s]
     f_i      = n(f(theta(I)))                                                    # [B, d], n(a) = a / |a|

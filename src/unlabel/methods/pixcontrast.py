@@ -5,6 +5,10 @@ Xie, Lin, Zhang, Cao, Lin, Hu. CVPR 2021, arXiv 2011.10043, section 3.1.
 A place of one view must recognise the same place of the image in another view, among all places of that view. Where
 two crops lie tells which places are the same.
 
+Predecessors
+    SimCLR, MoCo and BYOL compare one vector of each whole image, although detection and segmentation need one for each
+    place. PixContrast brings the contrast down to single places of the feature map.
+
 Algorithm
     v, v'    = two views of each image, with their crop boxes           # [B, 3, S, S] each
     x, x'    = g(f(v)), sg[ g'(f'(v')) ] at every place                 # [B, N, d]  N places of the feature map

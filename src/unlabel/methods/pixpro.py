@@ -2,8 +2,13 @@
 
 Xie, Lin, Zhang, Cao, Lin, Hu. CVPR 2021, arXiv 2011.10043.
 
-What a place of one view says, smoothed over the places that are like it, must be what an average of the network says
-of the same place of the image in another view. No negatives.
+What a place of one view says, smoothed over the places that are like it, must be what an average of the network says of
+the same place of the image in another view.
+
+Predecessors
+    PixContrast takes other places of an image for negatives, although many of them show the same thing. PixPro has no
+    negatives, as BYOL has none for whole images, and smooths one side, so that features tell places apart and yet vary
+    little within a thing. With it a detector on Pascal VOC reaches 60.2 AP, 2.6 above the best before.
 
 Algorithm
     v, v'    = two views of each image, with their crop boxes           # [B, 3, S, S] each

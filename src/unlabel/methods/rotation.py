@@ -4,6 +4,11 @@ Gidaris, Singh, Komodakis. ICLR 2018, arXiv 1803.07728.
 
 A network that can say how far a picture was turned must know what is up.
 
+Predecessors
+    Context Prediction and Jigsaw Puzzle cut images up, and the cuts betray the answer unless much is done against it:
+    gaps, jitter, colours left out. Here the image stays whole, and turns by quarters leave no trace in the pixels. On
+    PASCAL VOC 2007 an AlexNet detects objects with 54.4 mAP, 2.4 below one that was pre-trained with labels.
+
 Algorithm
     R_y(x)   = x turned counter-clockwise by y * 90 degrees, y in {0, 1, 2, 3}     # flips and transposes only
     L        = -1/(4B) sum_i sum_y log softmax(g(f(R_y x_i)))_y                    (eq. 2)

@@ -4,6 +4,11 @@ Chen, Kornblith, Norouzi, Hinton. ICML 2020, arXiv 2002.05709.
 
 Two views of each of B images; the two must find each other among the 2B.
 
+Predecessors
+    CPC and AMDIM need networks of their own kind; InstDisc, MoCo and PIRL need a memory of other images. SimCLR needs
+    neither: any network, and the other images of the batch, as in InvaSpread. It shows what counts: crops together with
+    strong changes of colour, a projector with a hidden layer, large batches and long training.
+
 Algorithm
     x1, x2   = two views of each image              # [B, 3, S, S] each
     h        = f(x)                                 # [B, D]

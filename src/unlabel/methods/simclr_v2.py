@@ -2,8 +2,14 @@
 
 Chen, Kornblith, Swersky, Norouzi, Hinton. NeurIPS 2020, arXiv 2006.10029.
 
-SimCLR with larger networks, a deeper projector of which the first layer is kept for fine-tuning, and, if wanted, a
-memory of negatives. This is the first of three stages; `unlabel finetune` and `unlabel distil` are the others.
+Large networks with a deep projector learn to find the two views of an image among those of a batch. This is the first
+of three stages; `unlabel finetune` and `unlabel distil` are the others.
+
+Predecessors
+    SimCLR throws its whole projector away before fine-tuning, and its largest networks do best with few labels but are
+    costly to use. SimCLR v2 has still larger ones, a deeper projector, of which the first layer stays for fine-tuning,
+    if wanted the memory of MoCo, and distillation into a small network. Fine-tuned with 1 % of ImageNet's labels its
+    ResNet-50 has 57.9 %, that of SimCLR 48.3.
 
 Algorithm
     1. pre-train without labels

@@ -2,8 +2,13 @@
 
 Chen, He. CVPR 2021, arXiv 2011.10566.
 
-BYOL without a teacher: predict the other view's projection by the same network, and do not move that projection. No
-negatives, no second network, no large batch. The stopped gradient is what keeps it from collapsing.
+Predict the other view's projection by the same network, and do not move that projection. The stopped gradient is what
+keeps it from collapsing.
+
+Predecessors
+    Against collapse SimCLR has negatives, SwAV has balanced clusters and BYOL has a slow teacher. SimSiam shows that
+    BYOL's predictor and a stopped gradient are enough: no negatives, no second network, no large batch. After 100
+    epochs its linear top-1 on ImageNet is 68.1 % with batches of 512 and 68.3 with 256.
 
 Algorithm
     x1, x2   = two views of each image                 # [B, 3, S, S] each

@@ -5,6 +5,11 @@ Caron, Misra, Mairal, Goyal, Bojanowski, Joulin. NeurIPS 2020, arXiv 2006.09882.
 From any crop of an image predict the cluster that another, large crop of it is assigned to. Assignments (codes) share
 the images of a batch out among all clusters equally, so that nothing is gained by making all images alike.
 
+Predecessors
+    SimCLR and MoCo compare features pair by pair, with large batches or a queue; DeepCluster stops to cluster all
+    images again before each epoch. SwAV compares cluster assignments, which it makes batch by batch. It also brings
+    small crops: after 400 epochs its linear top-1 on ImageNet is 74.6 % with them and 70.1 without.
+
 Algorithm
     x_1, x_2  = two large views, x_3 .. x_V small ones           # [B, 3, S, S], [B, 3, s, s]
     z_v       = g(f(x_v)) / |g(f(x_v))|                          # [B, d]
