@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from unlabel.api import Result
 from unlabel.cli import main
 from unlabel.cli.arguments import parse
+from unlabel.diagnostics import Verdict
 from unlabel.engine.trial import Trial
 
 
@@ -217,3 +219,20 @@ def test_a_flag_may_stand_alone() -> None:
     assert parse(["simclr", "--stop-when-done", "--data", "d"], flags)[1] == {"stop_when_done": "true", "data": "d"}
     assert parse(["--stop-when-done", "no", "--data", "d"], flags)[1] == {"stop_when_done": "no", "data": "d"}
     assert parse(["--stop-when-done", "simclr"], flags)[:2] == (["simclr"], {"stop_when_done": "true"})
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("pretrain", "simclr", "--data", "shapes"), ("evaluate", "run"), ("finetune", "run"), ("distil", "run")],
+    ids=" ".join,
+)
+def test_a_verdict_says_what_to_do(words: tuple[str, ...], run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    judged = Verdict("collapsed", "Every image has the same embedding [std 0.001].", "Lower the learning rate.")
+    done = Result(Path("run"), Path("run/report.html"), judged, None)
+    monkeypatch.setattr(f"unlabel.api.{words[0]}", lambda *given, **options: done)
+    assert run(*words).stdout.splitlines() == [
+        "complete collapse: every image has the same embedding [std 0.001]. Lower the learning rate.",
+        "report: run/report.html",
+    ]
+    monkeypatch.setattr(f"unlabel.api.{words[0]}", lambda *given, **options: Result(Path("run"), None, None, None))
+    assert run(*words).stdout.splitlines() == ["run folder: run"]

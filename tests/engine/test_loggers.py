@@ -246,7 +246,7 @@ def test_final_numbers_verdict_and_report(told: list[tuple[Any, ...]], tmp_path:
         open_ones.result(8)
     assert told[-2] == (
         "result", {"cost/seconds": 2.5, "final/knn/run": 42.0, "final/knn/random": 25.5},
-        {"verdict": "learning", "verdict_sentence": "It learned."}, folder.report, 8,
+        {"verdict": "learning", "verdict_sentence": "It learned.", "verdict_advice": "Use it."}, folder.report, 8,
     )  # fmt: skip
 
 

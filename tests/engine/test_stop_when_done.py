@@ -61,7 +61,7 @@ def test_a_plateau_shortens_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert line["update"] == decided and line["stop"]["state"] == "plateau"
     assert [line["update"] for line in journal if "monitor" in line][-1] == end  # what is kept was read
     said = f"Plateau at update {decided} of {UPDATES}: Safe to stop"
-    assert log.count(said) == 1 and f"until update {end}" in log
+    assert log.count(said) == 1 and f"until update {end}. {stopped['advice']}" in log
 
     # Only the rate goes another way than planned: down a line to 0.
     plan = unlabel.engine.job.Job.from_dict(stored).plan
@@ -126,7 +126,7 @@ def test_a_collapse_ends_it_at_once(labels: bool, tmp_path: Path, monkeypatch: p
     assert stopped["state"] == "collapsed" and stopped["decided"] == stopped["end"] == 16  # the third reading of it
     assert max(line["update"] for line in journal) == 16 and stored["finished"]
     assert "Complete collapse at update 16 of 48: Every image has the same embedding (std 1e-05)" in log
-    assert "it ends here" in log and stopped["advice"]
+    assert stopped["advice"] and f"it ends here. {stopped['advice']}" in log
 
 
 def test_one_bad_reading_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,13 +1,18 @@
 """The commands of `unlabel`. Each does what the function of the same name in `unlabel` does."""
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
+from rich.text import Text
 
 from unlabel import __version__
 from unlabel.cli.arguments import parse
 from unlabel.errors import Fault, Faults, Interrupted
+
+if TYPE_CHECKING:
+    from unlabel.api import Result
 
 OUT = Console(soft_wrap=True)
 LOG = Console(stderr=True, soft_wrap=True)
@@ -18,6 +23,13 @@ INTERRUPTED = 130  # the shell's number for a process that Ctrl-C ended
 def example(*lines: str) -> str:
     """The end of a help text: commands that work as they are written."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def conclude(result: "Result") -> None:
+    """The end of a command that trains or evaluates: the verdict with what to do now, and where the report is."""
+    if (judged := result.verdict) is not None:
+        OUT.print(Text.assemble((judged.title, "bold"), f": {judged.clause} {judged.advice}"))
+    OUT.print(f"report: {result.report}" if result.report else f"run folder: {result.folder}", highlight=False)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -84,10 +96,7 @@ def pretrain(words: tuple[str, ...]) -> None:
         except Faults as more:
             faults += more.faults
         raise Faults(faults)
-    result = api.pretrain(name, resume=resume, console=LOG, **options)
-    if result.verdict is not None:
-        OUT.print(f"[bold]{result.verdict.title}[/]: {result.verdict.clause}", highlight=False)
-    OUT.print(f"report: {result.report}" if result.report else f"run folder: {result.folder}", highlight=False)
+    conclude(api.pretrain(name, resume=resume, console=LOG, **options))
 
 
 def commands() -> click.Group:

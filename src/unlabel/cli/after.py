@@ -2,7 +2,7 @@
 
 import click
 
-from unlabel.cli import LOG, OUT, cli, example
+from unlabel.cli import LOG, OUT, cli, conclude, example
 from unlabel.errors import Fault
 
 ALL = (
@@ -36,9 +36,7 @@ def evaluate(run: str, data: str | None, everything: bool) -> None:
         OUT.print(line, highlight=False, markup=False)
     if everything:
         OUT.print(APART.format(run=run), highlight=False, markup=False)
-    if result.verdict is not None:
-        OUT.print(f"[bold]{result.verdict.title}[/]: {result.verdict.clause}", highlight=False)
-    OUT.print(f"report: {result.report}", highlight=False)
+    conclude(result)
 
 
 @cli.command(

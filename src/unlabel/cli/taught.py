@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from unlabel.cli import LOG, OUT, cli, example
+from unlabel.cli import LOG, OUT, cli, conclude, example
 from unlabel.cli.arguments import parse
 from unlabel.errors import Faults
 
@@ -93,9 +93,7 @@ def _go(name: str, words: tuple[str, ...]) -> None:
     result = function(run, resume=resume, console=LOG, **options)
     if "shares" in (result.evaluation or {}):
         _table(result.evaluation)
-    if result.verdict is not None:
-        OUT.print(f"[bold]{result.verdict.title}[/]: {result.verdict.clause}", highlight=False)
-    OUT.print(f"report: {result.report}" if result.report else f"run folder: {result.folder}", highlight=False)
+    conclude(result)
 
 
 def _table(found: Any) -> None:

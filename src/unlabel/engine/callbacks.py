@@ -235,7 +235,7 @@ class Beside(pl.Callback):
         self.folder.update(stopped=facts)
         then = f"the learning rate falls to 0 until update {found.end}" if found.end > found.decided else "it ends here"
         words = f"{title(found.state)} at update {found.decided} of {self.job.updates}: {found.sentence} So {then}."
-        self.display.shorten(found.end, words[0].upper() + words[1:])
+        self.display.shorten(found.end, f"{words[0].upper()}{words[1:]} {found.advice}")
 
     def _read(self, method: Method) -> None:
         if self.album is not None and self.seen in self.pictured:

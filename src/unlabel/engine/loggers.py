@@ -73,7 +73,9 @@ class Loggers:
         words: dict[str, str] = {}
         if self.folder.evaluation.exists():
             found = read_json(self.folder.evaluation, f"{self.folder.evaluation} is damaged")
-            words = {"verdict": found["verdict"]["state"], "verdict_sentence": found["verdict"]["sentence"]}
+            judged = found["verdict"]
+            words = {"verdict": judged["state"]}
+            words |= {f"verdict_{part}": judged[part] for part in ("sentence", "advice") if part in judged}
             cost |= {f"final/{name}": value for name, value in numbers(found).items()}
         page = self.folder.report if self.folder.report.exists() else None
         self._each(lambda service: service.result(cost, words, page, updates))
