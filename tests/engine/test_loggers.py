@@ -46,6 +46,9 @@ class Told(Service):
     def metrics(self, values: Mapping[str, float], update: int) -> None:
         self._tell("metrics", dict(values), update)
 
+    def words(self, values: Mapping[str, str], update: int) -> None:
+        self._tell("words", dict(values), update)
+
     def result(self, values: Mapping[str, float], words: Mapping[str, str], report: Path | None, update: int) -> None:
         self._tell("result", dict(values), dict(words), report, update)
 
@@ -166,7 +169,11 @@ def test_an_ended_and_resumed_run_tells_what_its_journal_has(
         assert [point.step for point in scalars] == sorted(expected)
         assert [point.value for point in scalars] == pytest.approx([expected[u] for u in sorted(expected)])
     assert events.Scalars("cost/seconds")[0].step == 12
-    assert "settings/text_summary" in events.Tags()["tensors"]
+    assert {"settings/text_summary", "verdict_advice/text_summary"} <= set(events.Tags()["tensors"])
+    changes = [(call[1]["verdict"], call[2]) for call in told if call[0] == "words"]
+    assert changes[0] == ("too-short", 0) and all(len(call[1]) == 3 for call in told if call[0] == "words")
+    judged = [(line["verdict"]["state"], line["update"]) for line in RunFolder(out).readings() if "verdict" in line]
+    assert set(changes) <= set(judged)
 
 
 def metrics(calls: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
@@ -290,6 +297,8 @@ def test_a_run_of_wandb_goes_on_by_its_id(fake: MagicMock, ending: Ending, code:
     assert given["project"] == "unlabel" and given["name"] == "a-1" and "mode" not in given
     service.metrics({"loss": 1.0}, 6)
     fake.init.return_value.log.assert_called_once_with({"loss": 1.0, "update": 6})
+    service.words({"verdict": "plateau"}, 6)
+    fake.init.return_value.log.assert_called_with({"verdict": "plateau", "update": 6})
     service.close(ending)
     fake.init.return_value.finish.assert_called_once_with(exit_code=code)
 
@@ -321,10 +330,12 @@ def test_mlflow_has_one_run_over_a_resume(tmp_path: Path, monkeypatch: pytest.Mo
         first.open(0)
         first.settings(job())
         first.metrics({"loss": 2.0, "monitor/knn": 30.0}, 1)
+        first.verdict({"state": "diverging", "sentence": "It rose.", "advice": "Lower it."}, 1)
         raise Interrupted("stop")
     client = mlflow.MlflowClient(store)
     (stopped,) = client.search_runs([client.get_experiment_by_name("pictures").experiment_id])
     assert stopped.info.status == "KILLED" and stopped.info.run_name == "run"
+    assert stopped.data.tags["verdict"] == "diverging" and stopped.data.tags["verdict_advice"] == "Lower it."
     monkeypatch.delenv("MLFLOW_TRACKING_URI")  # the folder knows where
     write_json(folder.evaluation, {"knn": {"run": 42.0}, "verdict": {"state": "learning", "sentence": "It learned."}})
     folder.report.write_text("<html>")

@@ -14,6 +14,7 @@ from rich.console import Console
 import unlabel
 from tests.engine.test_resume import assert_identical, gone_at, weights
 from unlabel.cli.arguments import parse
+from unlabel.diagnostics import title
 from unlabel.engine.folder import RunFolder
 from unlabel.engine.monitor import Monitor
 from unlabel.engine.options import check
@@ -127,6 +128,32 @@ def test_a_collapse_ends_it_at_once(labels: bool, tmp_path: Path, monkeypatch: p
     assert max(line["update"] for line in journal) == 16 and stored["finished"]
     assert "Complete collapse at update 16 of 48: Every image has the same embedding (std 1e-05)" in log
     assert stopped["advice"] and f"it ends here. {stopped['advice']}" in log
+
+
+def test_a_verdict_that_turns_bad_is_told_once_with_its_numbers_and_so_is_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script(monkeypatch, lambda i: shape(std=1e-5 if 3 <= i < 6 else 0.08, knn=30.0 + 4 * i * (i > 6)))
+    _, journal, log = run(tmp_path / "run", stop_when_done=False)
+    judged = {line["update"]: line["verdict"] for line in journal if "monitor" in line}
+    assert len(judged) == READINGS + 1 and all(set(found) == {"state", "sentence"} for found in judged.values())
+    assert [judged[update]["state"] for update in (8, 12, 20)] == ["too-short", "collapsed", "collapsed"]
+    assert "std 1e-05" in judged[12]["sentence"] and judged[24]["state"] != "collapsed"
+    told = [line for line in log.splitlines() if " of 48: " in line]
+    assert told[0].startswith("Complete collapse at update 12 of 48: Every image has the same embedding (std 1e-05)")
+    assert "lower the learning rate" in told[0] and log.count("Complete collapse") == 1
+    assert told[1].startswith(f"{title(judged[24]['state']).capitalize()} at update 24 of 48: ")
+
+
+def test_a_resumed_run_does_not_tell_it_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script(monkeypatch, lambda i: shape(std=0.08 if i < 3 else 1e-5))
+    with gone_at(22, monkeypatch):
+        run(tmp_path / "run", stop_when_done=False)
+    log = StringIO()
+    unlabel.pretrain(resume=tmp_path / "run", console=Console(file=log, width=1000))
+    assert "of 48: " not in log.getvalue()
+    states = [line["verdict"]["state"] for line in RunFolder(tmp_path / "run").readings() if "verdict" in line]
+    assert states[3:] == ["collapsed"] * (READINGS - 2)
 
 
 def test_one_bad_reading_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,11 +38,12 @@ from unlabel.diagnostics.spread import feature_norm, feature_std, healthy_std, m
 from unlabel.diagnostics.stability import chance_stability, kept_share, nearest, neighbour_stability
 from unlabel.diagnostics.stopping import Stop, stop
 from unlabel.diagnostics.teacher import embedding_divergence, parameter_distance
-from unlabel.diagnostics.verdict import STATES, Verdict, title, verdict
+from unlabel.diagnostics.verdict import STATES, WRONG, Verdict, title, verdict
 
 __all__ = [
     "PROJECTION",
     "STATES",
+    "WRONG",
     "Level",
     "Stop",
     "Verdict",

@@ -59,6 +59,9 @@ STATES = (
 )
 """What a verdict may say, as a name for programs; `Verdict.title` is what people read."""
 
+WRONG = tuple(state for state in STATES if state not in ("learning", "plateau", "too-short"))
+"""Those that say that something has failed."""
+
 _TITLES = {"collapsed": "complete collapse", "loss-at-collapse": "loss at collapse"}
 
 COLLAPSED = 0.05  # of the healthy standard deviation

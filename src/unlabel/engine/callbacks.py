@@ -15,7 +15,7 @@ import pytorch_lightning as pl
 import torch
 
 from unlabel.data.loader import ViewLoader
-from unlabel.diagnostics import Stop, stop, title, verdict
+from unlabel.diagnostics import WRONG, Stop, Verdict, stop, title, verdict
 from unlabel.engine import checkpoint
 from unlabel.engine.album import Album, thinned
 from unlabel.engine.folder import RunFolder, plain
@@ -114,6 +114,8 @@ class Beside(pl.Callback):
         self.aside = 0.0  # seconds spent on readings and checkpoints, which are not training
         self.journal = Journal(folder.metrics, resumed.lines if resumed else 0)
         self.history = [line for line in folder.readings() if "monitor" in line or "loss" in line]
+        judged = [line["verdict"]["state"] for line in self.history if "verdict" in line]
+        self.state = judged[-1] if judged else None  # of the newest verdict
         self.stop = Stop(**resumed.stop) if resumed and resumed.stop else None
         self.save_seconds = seconds(job.run.save_every)
         self.every = max(1, job.updates // MOST_LINES)
@@ -234,8 +236,7 @@ class Beside(pl.Callback):
         self._note(stop=facts)
         self.folder.update(stopped=facts)
         then = f"the learning rate falls to 0 until update {found.end}" if found.end > found.decided else "it ends here"
-        words = f"{title(found.state)} at update {found.decided} of {self.job.updates}: {found.sentence} So {then}."
-        self.display.shorten(found.end, f"{words[0].upper()}{words[1:]} {found.advice}")
+        self.display.shorten(found.end, self._worded(found, f"{found.sentence} So {then}."))
 
     def _read(self, method: Method) -> None:
         if self.album is not None and self.seen in self.pictured:
@@ -243,11 +244,27 @@ class Beside(pl.Callback):
         reading = self.monitor.read(method)
         if not reading:
             return
-        self._note(monitor=reading, spectrum=self.monitor.spectra)
+        known = [*self.history, {"update": self.seen, "monitor": reading}]
+        judged = verdict(known, final=None, finished=False, collapse_values=self.collapse_values)
+        said = {"state": judged.state, "sentence": judged.sentence}
+        self._note(monitor=reading, spectrum=self.monitor.spectra, verdict=said)
         self.loggers.metrics({f"monitor/{name}": value for name, value in reading.items()}, self.seen)
         facts = {"kNN": f"{reading['knn']:.1f}%"} if "knn" in reading else {}
-        judged = verdict(self.history, final=None, finished=False, collapse_values=self.collapse_values)
         self.display.show(self.seen, **facts, rank=f"{reading['effective_rank']:.0f}", verdict=judged.title)
+        if judged.state != self.state:
+            self._changed(judged)
+
+    def _changed(self, judged: Verdict) -> None:
+        """Loggers are told every change of the verdict; a person, that something is wrong, and that it no longer is."""
+        before, self.state = self.state, judged.state
+        self.loggers.verdict(asdict(judged), self.seen)
+        if judged.state in WRONG or before in WRONG:
+            self.display.say(self._worded(judged, judged.sentence))
+
+    def _worded(self, found: Verdict | Stop, sentence: str) -> str:
+        """ "Complete collapse at update 16 of 48: ...", with the advice after it."""
+        words = f"{title(found.state)} at update {self.seen} of {self.job.updates}: {sentence} {found.advice}"
+        return words[0].upper() + words[1:]
 
     def _save(self, trainer: pl.Trainer, method: Method) -> None:
         if trainer.is_global_zero:

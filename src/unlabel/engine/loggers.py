@@ -67,15 +67,17 @@ class Loggers:
         """Numbers after so many updates, by the names that they have everywhere."""
         self._each(lambda service: service.metrics(values, update))
 
+    def verdict(self, judged: Mapping[str, str], update: int) -> None:
+        """What the readings so far amount to, where it is another state than before."""
+        self._each(lambda service: service.words(_words(judged), update))
+
     def result(self, updates: int) -> None:
         """Tell them what came out, from the files of the folder: numbers, cost, verdict, report."""
         cost = {f"cost/{name}": value for name, value in self.folder.read()["cost"].items()}
         words: dict[str, str] = {}
         if self.folder.evaluation.exists():
             found = read_json(self.folder.evaluation, f"{self.folder.evaluation} is damaged")
-            judged = found["verdict"]
-            words = {"verdict": judged["state"]}
-            words |= {f"verdict_{part}": judged[part] for part in ("sentence", "advice") if part in judged}
+            words = _words(found["verdict"])
             cost |= {f"final/{name}": value for name, value in numbers(found).items()}
         page = self.folder.report if self.folder.report.exists() else None
         self._each(lambda service: service.result(cost, words, page, updates))
@@ -123,6 +125,12 @@ def numbers(evaluation: Mapping[str, Any], above: str = "") -> dict[str, float]:
         elif isinstance(value, int | float) and not isinstance(value, bool):
             found[f"{above}{name}"] = float(value)
     return found
+
+
+def _words(judged: Mapping[str, str]) -> dict[str, str]:
+    """A verdict by the names that it has in every service; older runs may lack the advice."""
+    more = {f"verdict_{part}": judged[part] for part in ("sentence", "advice") if part in judged}
+    return {"verdict": judged["state"], **more}
 
 
 def _first_line(problem: Exception) -> str:

@@ -59,6 +59,10 @@ class ProgressDisplay:
         self.total = total
         if self.live is not None:
             self.bar.update(self.task, total=total)
+        self.say(words)
+
+    def say(self, words: str) -> None:
+        """A line that stays, above the bar where there is one."""
         self.console.print(words, highlight=False, soft_wrap=True, markup=False)
 
     def close(self) -> None:

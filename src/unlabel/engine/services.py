@@ -1,4 +1,4 @@
-"""The services that numbers of a run can go to beside metrics.jsonl, behind one set of five verbs."""
+"""The services that numbers of a run can go to beside metrics.jsonl, behind one set of six verbs."""
 
 import os
 import re
@@ -48,6 +48,10 @@ class Service(ABC):
         """Numbers after so many updates."""
 
     @abstractmethod
+    def words(self, values: Mapping[str, str], update: int) -> None:
+        """What is said in words after so many updates."""
+
+    @abstractmethod
     def result(self, values: Mapping[str, float], words: Mapping[str, str], report: Path | None, update: int) -> None:
         """The final numbers, the verdict in words, and the page where there is one."""
 
@@ -76,11 +80,15 @@ class TensorBoard(Service):
         """As scalars."""
         self.logger.log_metrics(dict(values), step=update)
 
+    def words(self, values: Mapping[str, str], update: int) -> None:
+        """As text."""
+        for name, text in values.items():
+            self.logger.experiment.add_text(name, text, global_step=update)
+
     def result(self, values: Mapping[str, float], words: Mapping[str, str], report: Path | None, update: int) -> None:
         """As scalars and text."""
         self.metrics(values, update)
-        for name, text in words.items():
-            self.logger.experiment.add_text(name, text, global_step=update)
+        self.words(words, update)
 
     def close(self, ending: Ending) -> None:
         """Write what is left."""
@@ -117,6 +125,10 @@ class WandB(Service):
 
     def metrics(self, values: Mapping[str, float], update: int) -> None:
         """Over a metric `update` and not over its own step, which cannot go back to a checkpoint."""
+        self.run.log({**values, "update": update})
+
+    def words(self, values: Mapping[str, str], update: int) -> None:
+        """Over the same metric as the numbers."""
         self.run.log({**values, "update": update})
 
     def result(self, values: Mapping[str, float], words: Mapping[str, str], report: Path | None, update: int) -> None:
@@ -181,11 +193,15 @@ class MLflow(Service):
         found = [self.Metric(_mlflow_name(name), value, now, update) for name, value in values.items()]
         self.pending.append(self.client.log_batch(self.id, metrics=found, synchronous=False))
 
+    def words(self, values: Mapping[str, str], update: int) -> None:
+        """As tags, which know the newest alone: one after the other, and they are few, so training waits."""
+        for name, text in values.items():
+            self.client.set_tag(self.id, name, text)
+
     def result(self, values: Mapping[str, float], words: Mapping[str, str], report: Path | None, update: int) -> None:
         """As metrics and tags, and the page as an artifact."""
         self.metrics(values, update)
-        for name, text in words.items():
-            self.client.set_tag(self.id, name, text)
+        self.words(words, update)
         if report is not None:
             self.client.log_artifact(self.id, str(report))
 

@@ -6,7 +6,7 @@ from math import sqrt
 from typing import Any
 
 from unlabel import methods
-from unlabel.diagnostics import title
+from unlabel.diagnostics import WRONG, title
 from unlabel.diagnostics import verdict as judge
 from unlabel.engine.folder import trained_updates
 from unlabel.engine.kinds import TAUGHT, kind_of
@@ -16,17 +16,7 @@ from unlabel.reporting.files import RunFiles
 from unlabel.reporting.scores import accuracies
 from unlabel.reporting.words import counted, duration, finite, memory, number, percent, short_name, title_of
 
-_TONES = {
-    "learning": "good",
-    "plateau": "open",
-    "too-short": "open",
-    "collapsed": "bad",
-    "dimensional-collapse": "bad",
-    "diverging": "bad",
-    "loss-at-collapse": "bad",
-    "not-better-than-random": "bad",
-    "not-better-than-identity": "bad",
-}  # of the states in `unlabel.diagnostics.STATES`
+_TONES = {"learning": "good", **dict.fromkeys(WRONG, "bad")}  # of all other states "open"
 _MEASURES = {
     "fd": "Fréchet distance to the target",
     "kid": "Kernel distance to the target",
