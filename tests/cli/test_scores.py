@@ -22,7 +22,7 @@ def shown(evaluation: dict[str, Any]) -> list[str]:
     console = Console(width=200, record=True, file=io.StringIO())
     for part in tables(evaluation):
         console.print(part)
-    return [" ".join(line.replace("│", " ").split()) for line in console.export_text().splitlines()]
+    return [" ".join(line.replace("│", " ").replace("┃", " ").split()) for line in console.export_text().splitlines()]
 
 
 def test_an_evaluation_of_an_older_version() -> None:
@@ -62,6 +62,68 @@ def test_what_is_no_representation() -> None:
     assert tables({"classification": {"run": {"top1": 71.0, "top5": 95.0}}}) == ["run: top1 71.0 %, top5 95.0 %"]
     assert tables({"translation": {"closer": 0.5, "identity": {"fd": 1.0}}}) == ["closer: 0.5"]
     assert tables({}) == []
+
+
+def test_a_translation_stands_beside_its_inputs_with_its_protocol() -> None:
+    lines = shown({
+        "translation": {
+            "protocol": {"version": 1, "features": "FD-lite0", "images_x": 100},
+            "identity": {"fd": 150.04, "kid": 40.0, "psnr": 7.0},
+            "translation": {"fd": 90.0, "kid": 20.0, "psnr": 12.25},
+            "fd_floor": 31.5, "closer": 0.4,
+        }
+    })  # fmt: skip
+    for line in (
+        "image translation untouched translated",
+        "Fréchet distance to the target 150.0 90.0",
+        "Kernel distance to the target 40.0 20.0",
+        "PSNR to the partner, dB 7.00 12.2",
+        "fd floor: 31.5",
+        "protocol 1: features FD-lite0; images x 100",
+    ):
+        assert line in lines, line
+
+
+def test_factors_texts_and_shape_stand_beside_controls_with_their_protocols() -> None:
+    recall = {"at": {"1": 40.0, "5": 80.0}, "chance": {"1": 1.0, "5": 5.0}, "queries": 100}
+    found = {
+        "factors": {
+            "shape": {"run": 91.05, "random": 25.5, "pixels": 57.6, "chance": 12.5, "kind": "class", "word": "kept"},
+            "hue_angle": {"run": -0.27, "random": 0.58, "chance": 0.0, "kind": "regression", "word": "discarded"},
+        },
+        "texts": {
+            "zeroshot": {"top1": 30.0, "chance1": 10.0, "top5": None, "chance5": None},
+            "retrieval": {"text_to_image": recall, "image_to_text": recall},
+        },
+        "effective_rank": 51.26, "dimensions": 512, "participation_ratio": 6.4, "alignment": 0.362, "lidar": 30.0,
+        "untrained": {"effective_rank": 14.0, "alignment": 1.05},
+        "protocols": {
+            kind: {"version": 1, "weights": "the student's", "of": kind}
+            for kind in ("factors", "zeroshot", "captions", "shape", "lidar")
+        },
+    }  # fmt: skip
+    lines = shown(found)
+    for line in (
+        "factor scores, accuracy, % this run random weights raw pixels guessing",
+        "shape 91.0 25.5 57.6 12.5 kept",
+        "hue_angle −0.27 0.58 – 0.00 discarded",
+        "protocol 1: weights the student's; of factors",
+        "classes by their names, % this run guessing",
+        "top-1 30.0 10.0",
+        "protocol 1: weights the student's; of zeroshot",
+        "images by text 40.0 80.0",
+        "texts by image, guessing 1.0 5.0",
+        "protocol 1: weights the student's; of captions",
+        "shape of the embeddings this run random weights",
+        "Effective rank 51.3 14.0",
+        "Alignment 0.362 1.05",
+        "LiDAR 30.0 –",
+        "protocol 1: weights the student's; of shape",
+        "LiDAR: protocol 1: weights the student's; of lidar",
+    ):
+        assert line in lines, line
+    without = {name: value for name, value in found.items() if name != "protocols"}
+    assert [line for line in shown(without) if "protocol" in line] == []
 
 
 def test_objects_without_classes() -> None:

@@ -6,33 +6,80 @@ from typing import Any
 from rich.table import Table
 
 from unlabel.evaluation.kinds import line
+from unlabel.reporting import charts, facts
+from unlabel.reporting.charts import CONTROLS
+from unlabel.reporting.further import further
+from unlabel.reporting.scores import factors
+from unlabel.reporting.words import number
 
-CONTROLS = {"run": "this run", "random": "random weights", "pixels": "raw pixels"}
+_TEXTS = ("zeroshot", "captions")
 
 
 def tables(evaluation: Mapping[str, Any]) -> list[Table | str]:
     """What there is to print of evaluation.json, one after the other; whatever it lacks is left out."""
-    if evaluation.get("classification"):
+    found = dict(evaluation)
+    if found.get("classification"):
         return [
             *(
                 f"{who}: " + ", ".join(f"{top} {value:.1f} %" for top, value in scores.items())
-                for who, scores in evaluation["classification"].items()
+                for who, scores in found["classification"].items()
             ),
-            *([line(evaluation["protocol"])] if "protocol" in evaluation else []),
+            *([line(found["protocol"])] if "protocol" in found else []),
         ]
-    first = _accuracy(evaluation)
-    if not first.row_count:
-        found = evaluation.get("translation") or {}
-        return [f"{name}: {value}" for name, value in found.items() if not isinstance(value, dict)]
-    said: list[Table | str] = [first, line(evaluation["protocol"])]
-    beside = evaluation.get("protocols") or {}
+    if found.get("translation"):
+        return _translation(found)
+    said: list[Table | str] = []
+    if (first := _accuracy(found)).row_count:
+        said += [first, line(found["protocol"])]
+    beside = found.get("protocols") or {}
     said += [f"{name}: {line(beside[name])}" for name in ("swapped", "pointing") if name in beside]
     for name in ("retrieval", "clustering"):
-        if evaluation.get(name):
-            said += [_beside_chance(name, evaluation[name]), line(evaluation[name]["protocol"])]
-    if evaluation.get("robustness"):
-        said += [_robustness(evaluation["robustness"]), line(evaluation["robustness"]["protocol"])]
-    return [*said, *(evaluation.get("remarks") or [])]
+        if found.get(name):
+            said += [_beside_chance(name, found[name]), line(found[name]["protocol"])]
+    if found.get("robustness"):
+        said += [_robustness(found["robustness"]), line(found["robustness"]["protocol"])]
+    said += [_shown(chart.table) for chart in factors(found) if chart.table is not None]
+    said += _stated(found, "factors") if found.get("factors") else []
+    for section in further(found):
+        if section.id in _TEXTS:
+            said += [_shown(table, f"{section.title.lower()}, %") for table in section.tables]
+            said += _stated(found, section.id)
+    return [*said, *_shape(found), *(found.get("remarks") or [])]
+
+
+def _stated(found: dict[str, Any], kind: str) -> list[Table | str]:
+    """The protocol of numbers that have no place of their own for it; older evaluations say none."""
+    stated = facts.protocols(found).get(kind)
+    return [line(stated)] if stated else []
+
+
+def _shown(table: charts.Table, title: str = "") -> Table:
+    """A table of the report."""
+    made = Table(title or table.caption[:1].lower() + table.caption[1:], *table.head[1:])
+    for row in table.rows:
+        made.add_row(*row)
+    return made
+
+
+def _translation(found: dict[str, Any]) -> list[Table | str]:
+    """Translated images beside untouched ones, and the single numbers."""
+    of = found["translation"]
+    numbers = facts.translated(found)
+    single = [f"{name.replace('_', ' ')}: {number(value)}" for name, value in of.items() if not isinstance(value, dict)]
+    stated = [line(of["protocol"])] if of.get("protocol") else []
+    return [*([_shown(numbers, "image translation")] if numbers else []), *single, *stated]
+
+
+def _shape(found: dict[str, Any]) -> list[Table | str]:
+    """Ranks, alignment and the like of the embeddings, beside those of random weights."""
+    of_random = {title: text for title, text, _ in facts.shape_numbers(found.get("untrained") or {})}
+    table = Table("shape of the embeddings", CONTROLS["run"], CONTROLS["random"])
+    for title, text, _ in facts.shape_numbers(found):
+        table.add_row(title, text, of_random.get(title, "–"))
+    if not table.row_count:
+        return []
+    lidar = [f"LiDAR: {part}" for part in _stated(found, "lidar")]
+    return [table, *_stated(found, "shape"), *lidar]
 
 
 def _accuracy(evaluation: Mapping[str, Any]) -> Table:

@@ -262,25 +262,22 @@ def shape_numbers(evaluation: dict[str, Any]) -> list[tuple[str, str, str]]:
     ]
 
 
-def translation(evaluation: dict[str, Any]) -> list[Table]:
-    """The numbers of an image translation beside those of doing nothing, and how they were taken."""
+def translated(evaluation: dict[str, Any]) -> Table | None:
+    """The numbers of an image translation beside those of doing nothing."""
     found = _dict(evaluation.get("translation"))
     before, after = _dict(found.get("identity")), _dict(found.get("translation"))
     rows = [[_MEASURES.get(key, title_of(key)), number(before.get(key)), number(after[key])] for key in after]
+    caption = "The translation and, as its control, the untouched inputs"
+    return Table(caption, ["", "untouched", "translated"], rows, numeric=True) if rows else None
+
+
+def translation(evaluation: dict[str, Any]) -> list[Table]:
+    """The same, and how it was measured."""
+    found = _dict(evaluation.get("translation"))
+    numbers = translated(evaluation)
     rest = flat({key: value for key, value in found.items() if key not in ("identity", "translation")})
-    made = []
-    if rows:
-        made.append(
-            Table(
-                "The translation and, as its control, the untouched inputs",
-                ["", "untouched", "translated"],
-                rows,
-                numeric=True,
-            )
-        )
-    if rest:
-        made.append(Table("How it was measured", ["", ""], [list(row) for row in rest]))
-    return made
+    how = [Table("How it was measured", ["", ""], [list(row) for row in rest])] if rest else []
+    return [numbers, *how] if numbers else how
 
 
 def settings(run: RunFiles) -> list[Table]:
