@@ -72,3 +72,25 @@ def test_a_claim_is_judged_by_its_means(tables: ModuleType) -> None:
     less = tables.Claim("simclr", "random weights", less=True)
     assert tables.verdict_on(less, rows)[-1] == "holds"
     assert tables.verdict_on(tables.Claim("simclr", "byol"), rows)[-1] == "not measured"
+
+
+def test_a_study_says_how_it_was_measured_as_far_as_is_known(
+    tables: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "KEPT", tmp_path)
+    row = {"name": "simclr", "numbers": {"knn": [40.0]}}
+    old = {"rows": [row], "note": "Minutes.", "protocol": {"version": 1, "data": "data/cifar10/test", "k": 20}}
+    assert tables.protocols("x", old) == ["frozen features: protocol 1: data cifar10/test; k 20"]
+    runs = [
+        {
+            "name": f"{method}-0",
+            "evaluation.json": {"protocol": {"version": 1, "data": "{cifar10}/test", "weights": whose}},
+        }
+        for method, whose in (("byol", "the student's"), ("simclr", "the network's"), ("swav", "the network's"))
+    ]
+    (tmp_path / "x.jsonl").write_text("\n".join(map(json.dumps, runs)) + "\n")
+    line = "frozen features: protocol 1: data cifar10/test; weights the student's (byol) or else the network's"
+    assert tables.protocols("x", old) == [line]
+    assert tables.protocols("x", old | {"protocols": ["as said"]}) == ["as said"]
+    name = next(iter(tables.STUDIES))
+    assert "\n\nMinutes.\n\n- as said\n\n" in tables.study(name, old | {"protocols": ["as said"]})

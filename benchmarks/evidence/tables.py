@@ -4,16 +4,20 @@ python benchmarks/evidence/tables.py
 """
 
 import json
+import re
 import statistics
 from pathlib import Path
 from typing import Any
 
+from kept import KEPT
 from studies import STUDIES, Claim
 
 from unlabel import catalogue, methods
 from unlabel.reporting.controls import random_weights_of
+from unlabel.reporting.leaderboard import below
 from unlabel.reporting.leaderboard import markdown as leaderboard
-from unlabel.reporting.rows import COLUMNS, Row
+from unlabel.reporting.rows import COLUMNS, Row, known_columns
+from unlabel.reporting.stated import stated
 from unlabel.reporting.words import counted, spread
 
 HERE = Path(__file__).parent
@@ -98,12 +102,27 @@ def _named(row: str) -> str:
     return f"`{row}`" if row.split()[0] in methods.available() else row
 
 
+def protocols(name: str, record: dict[str, Any]) -> list[str]:
+    """How the numbers of a study were measured.
+
+    An older record does not say it: then its kept runs do, else the protocol that it has, of one of its runs.
+    """
+    if "protocols" in record:
+        return list(record["protocols"])
+    told = [("", {"protocol": record["protocol"], "translation": {"protocol": record["protocol"]}})]
+    if (kept := KEPT / f"{name}.jsonl").exists():
+        runs = [json.loads(re.sub(r"\{(\w+)\}", r"\1", line)) for line in kept.read_text().splitlines()]
+        told = [(run["name"].rpartition("-")[0], run["evaluation.json"]) for run in runs]
+    return stated(told, [COLUMNS[column] for column in known_columns(rows_of(record).values())])
+
+
 def study(name: str, record: dict[str, Any]) -> str:
     """A study's section: question, table, claims, command."""
     rows = rows_of(record)
     claims = markdown(["claim", "measured", ""], [verdict_on(claim, rows) for claim in STUDIES[name].claims])
     table = leaderboard(list(rows.values()))
-    return f"## {name}\n\n{STUDIES[name].question}\n\n{table}\n\n{record['note']}\n\n{claims}\n"
+    said = below({**record, "protocols": protocols(name, record)})
+    return "\n\n".join([f"## {name}", STUDIES[name].question, table, *said, claims]) + "\n"
 
 
 def stages(record: dict[str, Any]) -> str:

@@ -35,6 +35,9 @@ def test_it_shows_a_table_and_writes_a_page(
     assert "learning" in row and "67.0 ± 2.0" in row
     table = "".join(line for line in said.splitlines() if line.startswith("│"))  # notes name rows too
     assert table.index("raw pixels") < table.index("byol")
+    protocols = [line for line in said.splitlines() if line.startswith("frozen features: protocol 1: ")]
+    assert any("weights the student's (byol and moco_v2) or else the network's" in line for line in protocols)
+    assert "image translation: protocol ?: images x 100" in said.splitlines()
     for words in ("not evaluated", "not finished: 30 of 60", "2 tables", "Image translation", "untouched inputs"):
         assert words in said
     assert "page: compare.html" in said and (tmp_path / "compare.html").stat().st_size > 1_000_000

@@ -49,13 +49,15 @@ def compare(runs: tuple[str, ...], out: str | None, as_json: bool) -> None:
     for note in found.notes:
         say(note)
     for section in found.sections:
-        for table in _tables(section):
+        for table, protocols in _tables(section):
             OUT.print(table, soft_wrap=False)
+            for protocol in protocols:
+                say(protocol)
     say(f"page: {found.page}")
 
 
-def _tables(section: "Section") -> list[Table]:
-    """The first table of a section with verdicts, and the others, all with controls on top."""
+def _tables(section: "Section") -> list[tuple[Table, list[str]]]:
+    """The first table of a section with verdicts, and the others, all with controls on top and their protocols."""
     from unlabel.cli.scanned import printable
     from unlabel.reporting.topics import topics
 
@@ -82,5 +84,5 @@ def _tables(section: "Section") -> list[Table]:
         if not caption and section.usual:
             usual = f"where a name does not say otherwise: {', '.join(section.usual)}"
             table.caption = Text(printable(usual))
-        made.append(table)
+        made.append((table, section.protocols(names)))
     return made

@@ -22,6 +22,7 @@ from unlabel.reporting.apart import (
 from unlabel.reporting.controls import KINDS, conditions, controls, key_of, weights_of
 from unlabel.reporting.members import Member
 from unlabel.reporting.rows import ALL, Column, Row, known_columns, numbers_at
+from unlabel.reporting.stated import LIVE, Told, stated, stated_of
 from unlabel.reporting.words import counted, listed
 
 MEASURES = ("effective_rank", "participation_ratio", "lidar", "spectral_decay", "uniformity")
@@ -84,6 +85,7 @@ class Line:
 class Section:
     """Runs whose numbers compare: of one kind, measured on the same images by one protocol, with their controls.
 
+    told      of every measured run the name of its row and evaluation.json, without what is left out
     notes     which parts of which runs had another protocol of their own, and are left out
     not_live  runs of which live kNN is such a part
     """
@@ -94,6 +96,7 @@ class Section:
     controls: list[Row]
     columns: dict[str, Column]
     title: str = ""
+    told: Told = ()
     notes: list[str] = field(default_factory=list)
     not_live: set[Path] = field(default_factory=set)
 
@@ -102,6 +105,15 @@ class Section:
         """What is so in every row whose name does not say otherwise."""
         found = self.lines[0].entry.usual if self.lines else {}
         return [value.named(name) for name, value in found.items()]
+
+    def protocols(self, names: Sequence[str]) -> list[str]:
+        """The protocols of these columns, one line each."""
+        return stated(self.told, [self.columns[name] for name in names])
+
+    @property
+    def live_protocol(self) -> str:
+        """That of live kNN; "" where no run says it."""
+        return stated_of(self.told, LIVE)
 
     @property
     def rows(self) -> list[Row]:
@@ -205,6 +217,9 @@ def _fill(section: Section) -> None:
     kept, section.notes = alike(told, [str(member.place) for member in measured])
     section.not_live = {member.place for member, one in zip(measured, kept, strict=True) if "live" not in one}
     numbers = dict(zip((member.place for member in measured), kept, strict=True))
+    section.told = [
+        (line.row.name, numbers[member.place]) for line in lines for member in line.members if member.place in numbers
+    ]
     columns = _columns(kind) | (_factors(kept) if kind == "features" else {})
     for line in lines:
         known = [member for member in line.members if kind in member.kinds]
@@ -333,6 +348,7 @@ def _section_as_dict(section: Section) -> dict[str, Any]:
         "kind": section.kind,
         "unless_said_otherwise": section.usual,
         "measured": {name: value.words or value.text for name, value in section.conditions.items()},
+        "protocols": [*section.protocols(list(section.columns)), *filter(None, [section.live_protocol])],
         "columns": {name: column.title for name, column in section.columns.items()},
         "rows": rows,
     }

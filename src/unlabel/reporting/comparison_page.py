@@ -17,8 +17,8 @@ from unlabel.reporting.page import payload, policy, template, text_of
 from unlabel.reporting.rows import Row
 from unlabel.reporting.topics import topics
 
-_FOLDED = ("version", "seed", "random", "pixels", "scratch")
-"""Of the protocol, what a line of it leaves out."""
+_IMAGES = ("images", "data")
+"""What runs were trained on, where that tells what was measured: the protocols below the tables say the rest."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,14 @@ class Board:
 
     titles: of its columns; rows: (name, whether it is a control, seeds, cells, state)
     A cell is what is written and the number to sort by (None: none). words: whether it has a column for the state.
+    protocols: of its numbers, one line each.
     """
 
     caption: str
     titles: list[str]
     rows: list[tuple[str, bool, str, list[tuple[str, float | None]], str]]
     words: bool
+    protocols: list[str]
 
 
 def write_comparison(path: Path, found: Comparison) -> Path:
@@ -61,17 +63,14 @@ def write_comparison(path: Path, found: Comparison) -> Path:
 def _shown(section: Section, groups: dict[str, list[Chart]]) -> dict[str, object]:
     """A section for the template."""
     boards = [_board(section, caption, names) for caption, names in topics(section).items()]
-    protocol = [
-        value.words or f"{name.replace('_', ' ')}: {value.text}"
-        for name, value in section.conditions.items()
-        if (name not in _FOLDED and not str(value.value).startswith(("{", "["))) or value.words or name == "data"
-    ]
+    images = [section.conditions[name].named(name) for name in _IMAGES if name in section.conditions]
     return {
         "title": section.title,
         "usual": section.usual,
         "first": boards[0],
         "boards": boards[1:],
-        "protocol": protocol,
+        "images": images,
+        "live_protocol": section.live_protocol,
         "key": [(line.row.name, colour(i), mark(i)) for i, line in enumerate(section.lines)],
         **groups,
     }
@@ -86,7 +85,8 @@ def _board(section: Section, caption: str, names: list[str]) -> Board:
             continue  # a control of which nothing is known here
         cells = [(_cell(section, row, name), row.mean(name)) for name in names]
         rows.append((row.name, line is None, line.seeds if line else "", cells, line.state if line else ""))
-    return Board(caption, [section.columns[name].title for name in names], rows, words=not caption)
+    titles = [section.columns[name].title for name in names]
+    return Board(caption, titles, rows, words=not caption, protocols=section.protocols(names))
 
 
 def _cell(section: Section, row: Row, name: str) -> str:

@@ -17,12 +17,14 @@ KINDS = {
 }
 """What numbers can be of. One run may have those of features and of each way of segmentation."""
 
-_PROTOCOLS = {
+PROTOCOLS = {
     "features": "protocol",
     **{name: f"{name}.protocol" for name in SEGMENTATIONS},
     "classification": "protocol",
     "translation": "translation.protocol",
 }
+"""Where in evaluation.json the protocol of each is."""
+
 _OF_THE_RUN = ("seconds_per_image", "weights")
 """What a protocol says of the machine and of the method, student or teacher: runs that differ in it compare."""
 _ELSEWHERE = ("memory and queries", "no labels: the evaluation data", "the evaluation data")
@@ -59,7 +61,7 @@ def kinds_of(found: Mapping[str, Any]) -> list[str]:
 
 def conditions(run: Mapping[str, Any], found: Mapping[str, Any], kind: str = "features") -> dict[str, Choice]:
     """What numbers of a run were measured on and how: the protocol, and the images where they are those of training."""
-    protocol = at(found, _PROTOCOLS[kind]) or {}
+    protocol = at(found, PROTOCOLS[kind]) or {}
     made: dict[str, Choice] = {}
     split = str(protocol.get("split", "of the training"))
     data = run.get("data")
@@ -82,7 +84,7 @@ def conditions(run: Mapping[str, Any], found: Mapping[str, Any], kind: str = "fe
 
 def weights_of(found: Mapping[str, Any], kind: str = "features") -> str:
     """Whose weights numbers are of, in words; "" where that was not said."""
-    return str(at(found, f"{_PROTOCOLS[kind]}.weights") or "")
+    return str(at(found, f"{PROTOCOLS[kind]}.weights") or "")
 
 
 def key_of(settings: Settings) -> tuple[tuple[str, Any], ...]:

@@ -1,6 +1,6 @@
 """Run folders of one comparison to a leaderboard: JSON for programs, Markdown for documents, a page for people."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
@@ -15,6 +15,7 @@ from unlabel.reporting.apart import what_differs
 from unlabel.reporting.controls import KINDS, conditions, controls, key_of, kinds_of
 from unlabel.reporting.page import policy
 from unlabel.reporting.rows import COLUMNS, Row, at, known_columns, numbers_at, read_numbers
+from unlabel.reporting.stated import stated
 from unlabel.reporting.words import counted, short_name
 
 Read = tuple[dict[str, Any], dict[str, Any]]
@@ -37,8 +38,10 @@ def write_leaderboard(out: Path, runs: dict[str, list[Path]]) -> Path:
     rows = [*beaten, *entries]
     facts = _facts(list(finished.values()))
     facts["note"] = " ".join([facts["note"], *(note[0].upper() + note[1:] for note in left_out)])
+    told = [(name, finished[place][1]) for name, places in runs.items() for place in places if place in finished]
+    facts["protocols"] = stated(told, [COLUMNS[column] for column in known_columns(rows)])
     write_json(out / "leaderboard.json", {**facts, "rows": [asdict(row) for row in rows]})
-    write_atomically(out / "leaderboard.md", (markdown(rows) + f"\n\n{facts['note']}\n").encode())
+    write_atomically(out / "leaderboard.md", ("\n\n".join([markdown(rows), *below(facts)]) + "\n").encode())
     write_atomically(page := out / "leaderboard.html", _page(rows, facts).encode("utf-8", "replace"))
     return page
 
@@ -52,6 +55,11 @@ def markdown(rows: Sequence[Row]) -> str:
         name = f"*{row.name}*" if row.control else row.name
         lines.append([name, _seeds(row), *(row.cell(column) for column in columns), "; ".join(row.remarks)])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def below(facts: Mapping[str, Any]) -> list[str]:
+    """What stands below the table in Markdown: the note, and the protocols as a list."""
+    return [facts["note"], *filter(None, ["\n".join(f"- {text}" for text in facts["protocols"])])]
 
 
 def _seeds(row: Row) -> str:
@@ -171,6 +179,7 @@ def _page(rows: Sequence[Row], facts: dict[str, Any]) -> str:
     ]  # fmt: skip
     return template.render(
         rows=shown, titles=[COLUMNS[column].title for column in columns], note=facts["note"],
+        protocols=facts["protocols"],
         style=Markup(package.joinpath("page.css").read_text(encoding="utf-8")), script=Markup(script),
         policy=policy([script]),
     )  # fmt: skip
