@@ -67,6 +67,12 @@ def test_rank_is_not_the_participation_ratio():
     assert rank_of(values) > 1.5 * participation_of(values)
 
 
+def test_the_entropy_over_eigenvalues_is_a_smaller_number():
+    x = torch.randn(200, 20) * torch.logspace(0, -2, 20)
+    assert rank_of(covariance_spectrum(x)) < 0.8 * effective_rank(x)
+    assert rank_of(torch.ones(5).square()) == pytest.approx(rank_of(torch.ones(5)))
+
+
 def test_more_images_than_dimensions_and_fewer():
     assert len(singular_values(torch.randn(5, 30))) == 5
     assert singular_values(torch.randn(5, 30))[-1] == 0  # centring takes one direction

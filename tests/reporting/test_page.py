@@ -108,8 +108,9 @@ def test_shape_lidar_and_live_knn_have_protocols_of_their_own(tmp_path: Path) ->
     told, found = (json.loads((run / name).read_text()) for name in ("run.json", "evaluation.json"))
     found["protocols"] = {"shape": {"version": 1, "pairs": 917}, "lidar": {"version": 1, "views": 19}}
     write_json(run / "run.json", {**told, "live": {"version": 1, "memory": 1_234}})
-    write_json(run / "evaluation.json", found)
+    write_json(run / "evaluation.json", found | {"tolerance": 0.617})
     text = re.sub(r"<[^>]+>", "", write_report(run).read_text())
+    assert "Tolerance0.617similarity of different images of one class" in text
     assert "Protocol version: 1 · pairs: 917" in text and "Protocol of LiDAR version: 1 · views: 19" in text
     assert "Protocol of live kNN version: 1 · memory: 1,234" in text
 

@@ -53,6 +53,8 @@ def directions_above(values: Float[Tensor, "k"], share: float = 1e-6) -> int:
     """How many values of a spectrum are above this share of the largest; 0 where all are zero or NaN.
 
     values  [K] of `covariance_spectrum` or `singular_values`; a share of 1e-6 of the former is 1e-3 of the latter
+
+    The count and its share are ours; Jing et al., ICLR 2022, show the spectrum that is counted.
     """
     return int((values > share * values.max()).sum()) if len(values) else 0
 
@@ -65,6 +67,8 @@ def effective_rank(x: Float[Tensor, "n d"]) -> float:
     Returns a number in [1, min(n - 1, D)], or 0 where all rows are equal. One direction gives 1, D equal ones D.
     Garrido, Balestriero, Najman and LeCun, ICML 2023, arXiv 2210.02885, equations 1 and 2, with one departure: rows
     are normalised and centred first (`singular_values`), for an offset that all images share tells nothing about any.
+    The paper takes singular values: the entropy over the covariance's own eigenvalues, which are their squares and are
+    what Jing et al. show, would be `rank_of(covariance_spectrum(x))`, a smaller number unless all are equal.
     `participation_ratio` is another number: built from variances, it is never larger on the same data and far less
     moved by weak directions.
     Read it beside `feature_std`: the rounding errors of a complete collapse have a high rank too.
@@ -88,7 +92,7 @@ def outline(values: Float[Tensor, "k"], points: int = 32) -> dict[str, list[int]
 
     Returns {"ranks": r_1 = 1 < ... < r_m = K, evenly spread on a logarithmic scale and rounded (fewer than `points`
     where rounding makes them equal), "values": s_r / s_1 in [0, 1], to four significant digits}. Both lists are empty
-    where all values are zero or NaN.
+    where all values are zero or NaN. The form is ours, made for small files.
     """
     if not len(values) or not values[0] > 0:
         return {"ranks": [], "values": []}
@@ -103,7 +107,8 @@ def dimensions_for(values: Float[Tensor, "k"], variance: float = 0.99) -> int:
     values    [K] singular values, largest first
     variance  the share, in (0, 1]
 
-    Returns a number in [1, K], or 0 where all values are zero or NaN.
+    Returns a number in [1, K], or 0 where all values are zero or NaN. Principal components are
+    commonly counted so; to count embeddings' directions by it, and at 0.99, is ours.
     """
     if not 0 < variance <= 1:
         raise ValueError(f"a share of the variance lies in (0, 1], not {variance}")

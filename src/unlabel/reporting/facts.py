@@ -251,6 +251,7 @@ def shape_numbers(evaluation: dict[str, Any]) -> list[tuple[str, str, str]]:
         "lidar": ("LiDAR", "directions tell images apart rather than views of one image"),
         "alignment": ("Alignment", "mean squared distance of two views of one image; lower is better"),
         "uniformity": ("Uniformity", "how evenly embeddings spread over the sphere; lower is better"),
+        "tolerance": ("Tolerance", "similarity of different images of one class; read it beside uniformity"),
         "std": ("Feature spread", "standard deviation of a normalised feature; 0 is a collapse"),
         "mean_cosine": ("Mean cosine", "similarity of two different images; 1 is a collapse"),
         "norm": ("Length", "of an embedding, on average"),
