@@ -8,8 +8,10 @@ Rules are tuned on one half of the runs alone: --tuning prints that half's mista
 import argparse
 from collections import Counter
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from statistics import fmean
+from types import ModuleType
 from typing import Any
 
 import truth as rules
@@ -178,16 +180,18 @@ def page(records: dict[str, dict[str, Any]]) -> str:
     found = [records[run.name] for run in RUNS if run.name in records]
     parts = [
         "# Verdicts\n\nWritten by `benchmarks/verdicts/tables.py` from the records beside it. A verdict turns the "
-        "numbers of a run into a state, a sentence and an advice, while it trains and after; the rules are those of "
-        "`unlabel.diagnostics.verdict`, and `--stop-when-done` goes by them (`unlabel.diagnostics.stopping`). Here "
-        f"they are judged like a classifier, on {len(found)} of {len(RUNS)} short runs that were made to learn, to "
-        "collapse in every way the methods allow, to diverge, to be too short or too long: "
+        "numbers of a run into a state, a sentence and an advice, while it trains and after, by the rules below, and "
+        f"`--stop-when-done` goes by what it says. Here verdicts are judged like a classifier, on {len(found)} of "
+        f"{len(RUNS)} short runs that were made to learn, to collapse in every way the methods allow, to diverge, to "
+        "be too short or too long: "
         f"{len({run['method'] for run in found})} methods, {len({run['data'] for run in found})} sets of images. "
         "Thresholds were chosen by hand on one half of them; the tables show the other half. Halves are drawn by a "
         "hash of the run's name, evenly in each kind. Of what a plateau is, live kNN tells both truth and verdict, so "
         "the two can hardly differ there; what it costs to believe it is measured below. Without labels nothing can "
         "tell a run that learns from one whose views or images teach it nothing that the labels ask for.",
-        f"## What counts as true\n\n{_rules()}",
+        f"## The rules\n\n{_said(import_module('unlabel.diagnostics.verdict'))}",
+        f"## The rules of `--stop-when-done`\n\n{_said(import_module('unlabel.diagnostics.stopping'))}",
+        f"## What counts as true\n\n{_said(rules)}",
     ]
     for way, words in WAYS.items():
         sets = {name: [pair(run, way) for run in found if half[run["name"]] == name] for name in ("tuning", "test")}
@@ -208,9 +212,9 @@ def page(records: dict[str, dict[str, Any]]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _rules() -> str:
-    """The docstring of `truth`; its rules are indented, so Markdown leaves them as they are."""
-    return (rules.__doc__ or "").strip()
+def _said(module: ModuleType) -> str:
+    """The docstring of a module; its rules are indented, so Markdown leaves them as they are."""
+    return (module.__doc__ or "").strip()
 
 
 def write() -> None:

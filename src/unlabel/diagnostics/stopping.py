@@ -2,13 +2,14 @@
 
 Asked right after a reading, with the journal up to there; the verdict is that of `verdict` while training.
 
-    plateau   the verdict is a plateau, which several readings have part in, at a reading that is at least the LEAST-th
-              since the end of the warm-up. The learning rate then falls in a straight line to 0 over COOL_DOWN of the
-              updates done, for much of what a schedule gains it gains while the rate falls. Where the plan ends sooner
-              than that, nothing is shortened.
-    failure   the verdict is one of FAILURES at FAILED readings one after the other, all after the warm-up, during which
-              the embeddings did not spread out again (no std and no effective rank grew by half): training ends there.
-              A dimensional collapse is none of them: there are systems that learn while it is seen in their loss.
+    plateau   the verdict is a plateau, which several readings have part in, at the sixth reading since the end of the
+              warm-up or later. The learning rate then falls in a straight line to 0 over 15 % of the updates done, for
+              much of what a schedule gains it gains while the rate falls. Where the plan ends sooner than that, nothing
+              is shortened.
+    failure   the verdict is collapsed or diverging at three readings one after the other, all after the warm-up, during
+              which the embeddings did not spread out again (no std and no effective rank grew by half): training ends
+              there. A dimensional collapse is no failure here: there are systems that learn while it is seen in their
+              loss.
 
 A state that training recovers from must not end it. A decision is a function of the journal alone: what a run would
 have done can be told from the journal of one that went on.
