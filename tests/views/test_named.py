@@ -1,11 +1,11 @@
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 import torch
 
 from unlabel.errors import Fault
-from unlabel.views import NAMES, evaluation, named, render, render_batch, sample
+from unlabel.views import IMAGENET_MEAN, IMAGENET_STD, NAMES, View, evaluation, named, render, render_batch, sample
 
 SIZES = [(1, 1), (3, 3), (2000, 8), (8, 2000), (33, 47)]
 
@@ -59,6 +59,86 @@ def test_two_views_of_one_recipe_have_the_colours_of_the_paper():
     assert (first.blur, first.solarise, second.blur, second.solarise) == (1.0, 0.0, 0.1, 0.2)
     assert named("simclr", 224).views[0].jitter == (0.8, 0.8, 0.8, 0.2)
     assert len(named("instdisc", 32).views) == 1 and named("instdisc", 32).views[0].jitter_p == 1.0
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a paper or its code says of a view: the area, the steps in order, and how strong or how likely they are."""
+
+    area: tuple[float, float]
+    steps: str
+    jitter: tuple[float, float, float, float] | None = None
+    jitter_p: float = 0.8
+    grey: float = 0.0
+    blur: float = 0.0
+    solarise: float = 0.0
+    strong: int = 0
+
+
+SIMCLR = Seen((0.08, 1.0), "crop flip jitter grey blur", (0.8, 0.8, 0.8, 0.2), grey=0.2, blur=0.5)
+MOCO2 = Seen((0.2, 1.0), "crop jitter grey blur flip", (0.4, 0.4, 0.4, 0.1), grey=0.2, blur=0.5)
+BYOL = (
+    Seen((0.08, 1.0), "crop flip jitter grey blur", (0.4, 0.4, 0.2, 0.1), grey=0.2, blur=1.0),
+    Seen((0.08, 1.0), "crop flip jitter grey blur solarise", (0.4, 0.4, 0.2, 0.1), grey=0.2, blur=0.1, solarise=0.2),
+)
+ASYM = (
+    Seen((0.08, 1.0), "crop flip jitter grey", (0.4, 0.4, 0.2, 0.1), grey=0.2),
+    Seen((0.08, 1.0), "crop flip jitter grey solarise", (0.4, 0.4, 0.2, 0.1), grey=0.2, solarise=0.2),
+)
+MINIMAL = Seen((0.08, 1.0), "crop flip jitter grey", (0.4, 0.4, 0.4, 0.1), grey=0.2)
+PIRL = Seen((0.08, 1.0), "crop jitter grey flip", (0.4, 0.4, 0.4, 0.2), jitter_p=1.0, grey=0.2)
+
+SEEN: dict[str, tuple[Seen, ...]] = {
+    "instdisc": (Seen((0.2, 1.0), "crop grey jitter flip", (0.4, 0.4, 0.4, 0.4), jitter_p=1.0, grey=0.2),),
+    "moco2": (MOCO2,) * 2,
+    "simclr": (SIMCLR,) * 2,
+    "byol": BYOL,
+    "cifar-sym": (SIMCLR,) * 2,
+    "cifar-weak": (replace(SIMCLR, jitter=(0.4, 0.4, 0.4, 0.1)),) * 2,
+    "cifar-asym": ASYM,
+    "cifar-min": (MINIMAL,) * 2,
+    "dino": (
+        *(replace(view, area=(0.4, 1.0)) for view in BYOL),
+        *(replace(BYOL[0], area=(0.05, 0.4), blur=0.5),) * 8,
+    ),
+    "multicrop": (*(replace(SIMCLR, area=(0.14, 1.0)),) * 2, *(replace(SIMCLR, area=(0.05, 0.14)),) * 6),
+    "clsa": (MOCO2, MOCO2, replace(MOCO2, area=(0.086, 0.429), strong=5)),
+    "pirl": (PIRL, *(replace(PIRL, area=(0.6, 1.0)),) * 9),
+    "cmc": (Seen((0.08, 1.0), "crop flip"),),
+}
+
+
+def seen(view: View) -> Seen:
+    """Steps that never happen are left out, wherever they stand in the order."""
+    shares = {"crop": 1.0, "flip": view.flip, "jitter": view.jitter_p if view.jitter else 0.0, "grey": view.grey,
+              "blur": view.blur, "solarise": view.solarise}  # fmt: skip
+    steps = " ".join(step for step in view.order if shares[step] > 0)
+    jitter_p = view.jitter_p if view.jitter else 0.8
+    return Seen(view.scale, steps, view.jitter, jitter_p, view.grey, view.blur, view.solarise, view.strong)
+
+
+@pytest.mark.parametrize("name", SEEN)
+def test_views_are_those_of_the_papers_step_by_step(name):
+    views = named(name, 224).views
+    assert tuple(seen(view) for view in views) == SEEN[name]
+    for view in views:
+        assert (view.flip, view.ratio, view.blur_sigma) == (0.5, (3 / 4, 4 / 3), (0.1, 2.0))
+        assert (view.mean, view.std) == (IMAGENET_MEAN, IMAGENET_STD)
+        assert view.crop == ("cell" if view.scale == (0.6, 1.0) else "random_resized")
+        assert view.transform is None and view.source == 0 and view.flip_of is None
+
+
+def test_pieces_of_the_puzzle_are_parts_of_the_papers_cells():
+    whole, *pieces = named("pirl", 224).views
+    assert (whole.size, whole.crop) == (224, "random_resized")
+    assert [view.cell for view in pieces] == list(range(9))
+    for view in pieces:
+        assert (view.size, view.grid, view.cell_share) == (64, (3, 3), 64 / 85)
+
+
+def test_pictures_are_resized_as_the_papers_say():
+    for name in ("byol", "dino"):
+        assert {view.interpolation for view in named(name, 224).views} == {"bicubic"}
 
 
 def test_masks_fit_the_usual_patches():
