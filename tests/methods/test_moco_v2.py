@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -54,14 +56,68 @@ def test_keys_of_every_direction_enter_the_queue(symmetric: bool) -> None:
     torch.testing.assert_close(moco.queue.rows[: moco.queue.filled], torch.cat(keys).detach(), rtol=1e-9, atol=1e-11)
 
 
+def as_in_the_first(name: str) -> str:
+    """The name of a tensor of a MoCo v2 without hidden layer in MoCo v1."""
+    return name.replace("projector.0", "projector").replace("teacher.1.0", "teacher.1")
+
+
+def both(**options) -> tuple[MoCo, MoCoV2]:
+    """MoCo v1, and MoCo v2 with its settings and weights."""
+    second = MoCoV2(Backbone(), projector_layers=1, temperature=0.07, **SMALL | options).double()
+    first = MoCo(Backbone(), **SMALL | options).double()
+    first.load_state_dict({as_in_the_first(n): t for n, t in second.state_dict().items()})
+    return first, second
+
+
 def test_without_hidden_layer_it_is_the_first_moco() -> None:
-    second = MoCoV2(Backbone(), projector_layers=1, temperature=0.07, **SMALL).double()
-    first = MoCo(Backbone(), **SMALL).double()
-    first.load_state_dict({n.replace("projector.0", "projector").replace("teacher.1.0", "teacher.1"): t
-                           for n, t in second.state_dict().items()})  # fmt: skip
+    first, second = both()
     given = batch()
     assert first.loss(given).item() == pytest.approx(second.loss(given).item(), rel=1e-13)
     assert {**first.limits, "projector_width": 0, "projector_layers": 0}.keys() == second.limits.keys()
+
+
+@pytest.mark.parametrize("splits", [1, 2])
+def test_gradients_queue_and_teacher_too_are_those_of_the_first_moco(splits: int) -> None:
+    pair = both(bn_splits=splits, teacher_momentum=0.9)
+    optimisers = [torch.optim.SGD([p for p in moco.parameters() if p.requires_grad], 0.1) for moco in pair]
+    for _ in range(3):  # the queue of twelve turns over
+        given = batch(6)
+        for moco, optimiser in zip(pair, optimisers, strict=True):
+            optimiser.zero_grad()
+            moco.loss(given).backward()
+        first, second = pair
+        for name, p in second.named_parameters():
+            if p.requires_grad:
+                other = first.get_parameter(as_in_the_first(name))
+                torch.testing.assert_close(p.grad, other.grad, rtol=1e-10, atol=1e-13, msg=name)
+        for moco, optimiser in zip(pair, optimisers, strict=True):
+            optimiser.step()
+            moco.advance()
+        assert first.queue.pushed == second.queue.pushed
+        states = first.state_dict(), second.state_dict()
+        for name, value in states[1].items():
+            if isinstance(value, torch.Tensor):
+                torch.testing.assert_close(states[0][as_in_the_first(name)], value, rtol=1e-10, atol=1e-13, msg=name)
+    assert first.queue.pushed == 18
+
+
+def test_teacher_follows_in_its_parameters_alone() -> None:
+    moco = method(teacher_momentum=0.75)
+    moco.loss(batch())
+    before = copy.deepcopy(moco.teacher)
+    for p in (*moco.backbone.parameters(), *moco.projector.parameters()):
+        p.data += torch.randn_like(p)
+    moco.after_update()
+    student = nn.Sequential(moco.backbone, moco.projector)
+    assert {n for n, _ in moco.teacher.named_parameters()} == {n for n, _ in student.named_parameters()}
+    for name, p in moco.teacher.named_parameters():
+        expected = 0.75 * before.get_parameter(name) + 0.25 * student.get_parameter(name).detach()
+        torch.testing.assert_close(p, expected, rtol=1e-13, atol=1e-15)
+    running = dict(moco.teacher.named_buffers())
+    assert running
+    for name, value in running.items():
+        assert torch.equal(value, before.get_buffer(name)), name
+    assert not torch.equal(running["0.layers.1.running_mean"], student.get_buffer("0.layers.1.running_mean"))
 
 
 def test_projector_and_views_are_the_papers() -> None:
