@@ -91,6 +91,13 @@ def test_it_begins_by_saying_nothing_and_trains_everything() -> None:
     assert view.flip == 0.5 and not (view.jitter or view.grey or view.blur or view.solarise)
 
 
+def test_its_plan_is_the_papers() -> None:
+    plan = FineTuning.plan
+    assert (plan.optimiser, plan.schedule, plan.batch_size, plan.epochs) == ("lars", "cosine", 1024, 60)
+    assert (plan.warmup, plan.weight_decay, plan.momentum, plan.final_lr) == (0.0, 0.0, 0.9, 0.0)
+    assert plan.peak(1024) == pytest.approx(0.005 * 1024**0.5)
+
+
 def test_the_run_that_it_comes_from_stays_as_it_was() -> None:
     start = origin()
     before = copy.deepcopy(start.state_dict())
@@ -160,6 +167,12 @@ def test_labels_count_where_they_are_known() -> None:
     assert terms["labels"].item() == pytest.approx(0.75 * wrong.item(), rel=1e-6)
     learner.tell(torch.full((5,), -1))
     assert learner.loss(given)["labels"].item() == 0
+
+
+def test_its_view_is_weak() -> None:
+    (view,) = student(teacher()).views(32).views
+    assert (view.size, view.crop, view.scale, view.flip) == (32, "random_resized", (0.08, 1.0), 0.5)
+    assert view.jitter is None and not (view.grey or view.blur or view.solarise or view.strong)
 
 
 def test_the_teacher_stays_as_it_is() -> None:

@@ -9,6 +9,7 @@ from torch import nn
 from tests.methods.toy import Backbone, batch
 from unlabel.losses import cosine_regression
 from unlabel.methods.byol import BYOL
+from unlabel.methods.simsiam import SimSiam
 from unlabel.optim import Plan, make_optimiser
 from unlabel.views import Batch
 
@@ -84,6 +85,36 @@ def test_teacher_follows_along_the_cosine_ramp() -> None:
     resting = copy.deepcopy(byol.teacher)
     byol.after_update()
     assert all(torch.equal(a, b) for a, b in zip(byol.teacher.parameters(), resting.parameters(), strict=True))
+
+
+def test_without_momentum_the_teacher_is_the_online_network_and_the_loss_simsiams() -> None:
+    """Through the networks, with the same weights: four times SimSiam's and one more, and its gradient four times."""
+    byol, given = method(teacher_momentum=0.0), batch()
+    for p in byol.teacher.parameters():
+        p.data += torch.randn_like(p)
+    byol.after_update()
+    online = nn.Sequential(byol.backbone, byol.projector)
+    for name, p in byol.teacher.named_parameters():
+        assert torch.equal(p, online.get_parameter(name)), name
+    simsiam = SimSiam(Backbone(), projector_width=8, projector_dim=4).double()
+    simsiam.backbone, simsiam.projector, simsiam.predictor = byol.backbone, byol.projector, byol.predictor
+    learnt = [p for p in byol.parameters() if p.requires_grad]
+    loss, other = byol.loss(given), simsiam.loss(given)
+    assert loss.item() == pytest.approx(4 * (other.item() + 1), rel=1e-12)
+    for mine, theirs in zip(torch.autograd.grad(loss, learnt), torch.autograd.grad(other, learnt), strict=True):
+        torch.testing.assert_close(mine, 4 * theirs, rtol=1e-9, atol=1e-13)
+
+
+def test_no_rate_is_steady() -> None:
+    """That of the predictor falls with the others, unlike SimSiam's."""
+    byol = method()
+    (optimiser,) = byol.configure_optimizers()
+    assert [group["steady"] for group in optimiser.param_groups] == [False, False]
+    byol.total_updates, byol.updates = 1000, 999
+    byol.set_rates([optimiser])
+    assert max(group["lr"] for group in optimiser.param_groups) < 1e-5 * byol.plan.peak(byol.plan.batch_size)
+    (player,) = byol.players()
+    assert sum(len(group["params"]) for group in optimiser.param_groups) == len(player.parameters)
 
 
 def test_teacher_uses_its_batchs_statistics_and_keeps_its_own_averages() -> None:

@@ -34,6 +34,13 @@ def test_loss_is_nt_xent_of_one_pass() -> None:
     assert simclr.loss(given).item() == pytest.approx(expected.item(), rel=1e-12)
 
 
+def test_evaluation_sees_the_representation_and_not_the_projection() -> None:
+    simclr, x = method().eval(), batch().views[0]
+    h = simclr.backbone(x)
+    assert torch.equal(simclr.embed(x), h) and simclr.kept is simclr.backbone
+    assert h.shape[1] == 6 and simclr.projector(h).shape[1] == 4
+
+
 def tempered(name: str) -> dict[str, object]:
     """An objective, at temperature 1/2 where it has one."""
     return {"objective": name} | (

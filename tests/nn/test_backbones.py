@@ -114,6 +114,18 @@ def test_a_network_without_a_vector_is_a_fault() -> None:
         build(Spec("resnet18", "resnet18", {"num_classes": 0, "global_pool": ""}, "timm", 32))
 
 
+@pytest.mark.parametrize("name", ["tiny_resnet", "small_resnet", "resnet18", "resnet50"])
+@pytest.mark.parametrize("size", [32, 96])
+def test_residual_branches_of_resnets_begin_at_zero(name: str, size: int) -> None:
+    """The gain of the last batch norm of each, as BYOL, SimSiam and Barlow Twins have it; all other gains are one."""
+    model = build(resolve(name, size))
+    blocks = [block for stage in (model.layer1, model.layer2, model.layer3, model.layer4) for block in stage]
+    last = [block.bn3 if name == "resnet50" else block.bn2 for block in blocks]
+    assert all(norm.weight.eq(0).all() for norm in last)
+    norms = [part for part in model.modules() if isinstance(part, nn.BatchNorm2d) and part not in last]
+    assert len(norms) > len(last) and all(norm.weight.eq(1).all() for norm in norms)
+
+
 # ------------------------------------------------------------------ stems
 
 
