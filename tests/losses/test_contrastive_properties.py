@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 import torch
@@ -17,9 +18,11 @@ from unlabel.losses import (
     debiased,
     flat_nce,
     hard_negatives,
+    info_nce,
     matching,
     n_pair,
     nt_xent,
+    queue_info_nce,
     simple_contrastive,
     sinkhorn,
     triplet,
@@ -109,6 +112,29 @@ def test_alignment_is_the_value_of_byols_regression() -> None:
     assert value == pytest.approx(2 - 2 * F.cosine_similarity(x, y).mean().item(), rel=1e-12)
 
 
+@pytest.mark.parametrize("tau", [0.1, 0.5, 2.0])
+def test_info_nce_of_many_negatives_is_alignment_and_uniformity(tau: float) -> None:
+    """L - log M tends to -E[f(x).f(y)] / tau + E_x log E_x' e^{f(x').f(x) / tau}; what is left is of order 1 / M."""
+    q, k, images = unit(6, 3), unit(6, 3), unit(50, 3)
+    attracted = (1 - alignment(q, k) / 2) / tau
+    repelled = [sum(math.exp(float(a @ b) / tau) for b in images) / 50 for a in q]
+    limit = float(-attracted) + sum(map(math.log, repelled)) / 6
+    near = [math.exp(float(a @ b) / tau) for a, b in zip(q, k, strict=True)]
+    left = sum(p / n for p, n in zip(near, repelled, strict=True)) / 6
+    for times in (20, 200, 2000):
+        m = 50 * times
+        found = queue_info_nce(q, k, images.repeat(times, 1), temperature=tau).item() - math.log(m) - limit
+        assert m * found == pytest.approx(left, rel=max(near) / min(repelled) / m + 1e-7)
+
+
+def test_perfectly_aligned_info_nce_is_uniformity_alone() -> None:
+    """With equal views -1 / tau + E log(e^{1 / tau} + sum_i e^{f(x_i).f(x) / tau})."""
+    q, images = unit(6, 3), unit(50, 3)
+    sums = [math.exp(1 / TAU) + sum(math.exp(float(a @ b) / TAU) for b in images) for a in q]
+    expected = -1 / TAU + sum(map(math.log, sums)) / 6
+    assert queue_info_nce(q, q, images, temperature=TAU).item() == pytest.approx(expected, rel=1e-12)
+
+
 # ------------------------------------------------------------------ debiased and hard negatives
 
 
@@ -173,6 +199,44 @@ def test_weights_of_hard_negatives_have_mean_one(b: int, beta: float) -> None:
         values.append(((w * e.exp()).sum() / (i @ j / TAU).exp()).log1p())
     found = hard_negatives(z1, z2, temperature=TAU, tau_plus=0.0, beta=beta)
     assert found.item() == pytest.approx(torch.stack(values).mean().item(), rel=1e-10)
+
+
+@pytest.mark.parametrize("tau_plus", [0.0, 0.01, 0.1, 0.5, 0.9, 0.99])
+@pytest.mark.parametrize("b", [2, 7])
+def test_equal_embeddings_cost_the_same_whatever_the_share_of_a_class(b: int, tau_plus: float) -> None:
+    z, expected = torch.ones(b, 3, dtype=torch.float64), math.log(2 * b - 1)
+    for tau in (0.1, 0.5):
+        assert debiased(z, z, temperature=tau, tau_plus=tau_plus).item() == pytest.approx(expected, rel=1e-11)
+        for beta in (0.5, 2.0):
+            found = hard_negatives(z, z, temperature=tau, tau_plus=tau_plus, beta=beta)
+            assert found.item() == pytest.approx(expected, rel=1e-11)
+
+
+def reweighted(anchor: Tensor, positive: Tensor, negatives: Tensor, beta: float) -> float:
+    """R of one anchor among negatives [N, 2, d], two of each of N images, from the loss of a batch.
+
+    The other anchors are 0, so that for any beta each of their rows costs log(1 + 2N).
+    """
+    n = len(negatives)
+    z1, z2 = (torch.cat([positive[None], negatives[:, view]]) for view in range(2))
+    small = torch.cat([anchor[None], torch.zeros(n, len(anchor), dtype=anchor.dtype)])
+    loss = hard_negatives(z1, z2, small=small, temperature=TAU, tau_plus=0.0, beta=beta).item()
+    own = ((2 * n + 2) * loss - 2 * n * math.log(1 + 2 * n)) / 2
+    return math.exp(float(anchor @ positive) / TAU) * math.expm1(own)
+
+
+def test_no_anchors_negatives_weigh_less_for_a_larger_beta() -> None:
+    betas = (0.0, 0.1, 0.5, 1.0, 2.0, 6.0, 20.0)
+    for anchor, positive in zip(unit(20), unit(20), strict=True):
+        negatives = unit(8).unflatten(0, (4, 2))
+        found = [reweighted(anchor, positive, negatives, beta) for beta in betas]
+        s = [float(anchor @ row) / TAU for row in negatives.flatten(0, 1)]
+        assert found[0] == pytest.approx(sum(map(math.exp, s)), rel=1e-8)
+        assert all(larger > smaller * (1 + 1e-9) for smaller, larger in pairwise(found))
+        assert found[-1] <= 8 * math.exp(max(s)) * (1 + 1e-8)
+        alike = negatives[:1, :1].expand(4, 2, -1)
+        same = [reweighted(anchor, positive, alike, beta) for beta in betas]
+        assert same == pytest.approx([8 * math.exp(s[0])] * len(betas), rel=1e-8)
 
 
 # ------------------------------------------------------------------ FlatNCE, DCL, the simple loss: what they pull
@@ -253,6 +317,21 @@ def test_contrastive_loss_at_both_ends_of_the_temperature() -> None:
     hardest = s.masked_fill(images[:, None] == images, -torch.inf).amax(dim=1)
     cold = (hardest - s[torch.arange(12), torch.arange(12).roll(6)]).clamp(min=0).mean()
     assert 1e-3 * nt_xent(z1, z2, temperature=1e-3).item() == pytest.approx(cold.item(), abs=1e-3)
+
+
+def test_penalties_of_negatives_spread_as_the_temperature_rises() -> None:
+    """r_j = |dL / ds_j| / |dL / ds_p| is the softmax over negatives at tau, whose entropy rises towards log N."""
+    anchor, positive = torch.ones(1, 1, dtype=torch.float64), torch.tensor([0])  # similarities are the candidates
+    s = torch.tensor([0.6, 0.9, 0.2, -0.3, 0.85, -0.9, 0.1], dtype=torch.float64)[:, None].requires_grad_()
+    entropies = []
+    for tau in (0.03, 0.07, 0.3, 0.7, 1.0, 10.0, 1000.0):
+        (pull,) = torch.autograd.grad(info_nce(anchor, s, positive, temperature=tau).sum(), s)
+        r = (pull[1:] / -pull[0]).flatten()
+        assert float(r.sum()) == pytest.approx(1, rel=1e-11)
+        torch.testing.assert_close(r, (s.detach()[1:, 0] / tau).softmax(dim=0), rtol=1e-9, atol=1e-14)
+        entropies.append(float(torch.special.entr(r).sum()))
+    assert all(larger > smaller for smaller, larger in pairwise(entropies))
+    assert entropies[0] < 0.5 and entropies[-1] == pytest.approx(math.log(6), rel=1e-6)
 
 
 # ------------------------------------------------------------------ tiles against the whole matrix; Sinkhorn

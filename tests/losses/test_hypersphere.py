@@ -1,5 +1,7 @@
 """Alignment and uniformity as objectives; their values are tested where they are readings (tests/diagnostics)."""
 
+import math
+
 import pytest
 import torch
 from torch.autograd import gradcheck
@@ -31,3 +33,32 @@ def test_either_weight_alone() -> None:
     assert align_uniform(x, y, uniform_weight=0).item() == pytest.approx(alignment(x, y).item())
     spread = (uniformity(x) + uniformity(y)) / 2
     assert align_uniform(x, y, align_weight=0).item() == pytest.approx(spread.item())
+
+
+Z1 = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]], dtype=torch.float64)
+Z2 = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [1.0, 0.0]], dtype=torch.float64)
+"""Between views apart 0, sqrt 2 and 2; squared distances within them 2, 4, 2 and 4, 0, 4."""
+
+
+@pytest.mark.parametrize(
+    ("alpha", "apart"), [(2, 2.0), (3, (2 * 2**0.5 + 8) / 3), (4, 20 / 3), (1.0, (2**0.5 + 2) / 3)]
+)
+def test_alignment_by_hand(alpha: float, apart: float) -> None:
+    assert alignment(5 * Z1, Z2 / 3, alpha=alpha).item() == pytest.approx(apart, abs=1e-6 if alpha < 2 else 1e-14)
+
+
+@pytest.mark.parametrize("t", [0.5, 1, 2, 3, 7.0])
+def test_uniformity_by_hand(t: float) -> None:
+    first = math.log((2 * math.exp(-2 * t) + math.exp(-4 * t)) / 3)
+    second = math.log((1 + 2 * math.exp(-4 * t)) / 3)
+    assert uniformity(Z1, t=t).item() == pytest.approx(first, rel=1e-12)
+    assert uniformity(Z2, t=t).item() == pytest.approx(second, rel=1e-12)
+
+
+@pytest.mark.parametrize(("alpha", "t"), [(3, 2), (2, 3), (4, 0.5)])
+def test_the_weighted_sum_by_hand(alpha: int, t: float) -> None:
+    apart = {2: 2.0, 3: (2 * 2**0.5 + 8) / 3, 4: 20 / 3}[alpha]
+    first = math.log((2 * math.exp(-2 * t) + math.exp(-4 * t)) / 3)
+    second = math.log((1 + 2 * math.exp(-4 * t)) / 3)
+    found = align_uniform(2 * Z1, 7 * Z2, alpha=alpha, t=t, align_weight=3, uniform_weight=0.5)
+    assert found.item() == pytest.approx(3 * apart + 0.5 * (first + second) / 2, rel=1e-12)

@@ -40,6 +40,25 @@ def test_pairwise_gradient() -> None:
     assert torch.allclose(x1.grad, expected, rtol=1e-9)
 
 
+def test_pairs_at_the_margin_and_beyond_cost_nothing_and_are_not_moved() -> None:
+    x1 = torch.tensor([[0.0, 0.0], [0.0, 0.0], [1.0, 2.0], [0.5, 0.0]], dtype=torch.float64).requires_grad_()
+    x2 = torch.tensor([[3.0, 4.0], [3.0, 4.1], [-9.0, 30.0], [0.0, 0.0]], dtype=torch.float64).requires_grad_()
+    losses = pairwise(x1, x2, torch.ones(4, dtype=torch.bool), margin=5)
+    losses.sum().backward()
+    assert losses[:3].tolist() == [0.0, 0.0, 0.0] and losses[3] > 0
+    for x in (x1, x2):
+        assert x.grad[:3].abs().max() == 0 and x.grad[3].abs().max() > 0
+
+
+@pytest.mark.parametrize("margin", [0.3, 1.0, 2.5])
+def test_pairwise_is_half_the_square_of_torchs_hinge(margin: float) -> None:
+    x1, x2 = rows(12), rows(12)
+    dissimilar = torch.arange(12) % 3 > 0
+    y = torch.where(dissimilar, -1.0, 1.0).double()
+    hinge = torch.nn.HingeEmbeddingLoss(margin, reduction="none")((x1 - x2).norm(dim=1), y)
+    assert torch.allclose(pairwise(x1, x2, dissimilar, margin=margin), hinge.square() / 2, rtol=1e-12, atol=0)
+
+
 def test_pairwise_sees_distances_alone() -> None:
     x1, x2, dissimilar = rows(8), rows(8), torch.arange(8) % 2 == 0
     turn = torch.linalg.qr(rows(4, 4))[0]
@@ -116,6 +135,33 @@ def test_mining_is_what_it_says(mining: str, margin: float | None) -> None:
     form = {"soft_margin": True} if margin is None else {"margin": margin}
     found = mined_triplets(z1, z2, **form, mining=mining)
     assert found.item() == pytest.approx(sum(losses) / max(1, len(losses)), rel=1e-9, abs=1e-12)
+
+
+@pytest.mark.parametrize("margin", [0.05, 0.2, 1.0])
+def test_all_triplets_agree_with_pytorch_metric_learning(margin: float) -> None:
+    losses = pytest.importorskip("pytorch_metric_learning.losses")
+    reducers = pytest.importorskip("pytorch_metric_learning.reducers")
+    distances = pytest.importorskip("pytorch_metric_learning.distances")
+    z1, z2 = rows(5), rows(5)
+    labels = torch.arange(5).repeat(2)
+    theirs = losses.TripletMarginLoss(
+        margin, distance=distances.LpDistance(power=2), reducer=reducers.MeanReducer(), triplets_per_anchor="all"
+    )
+    expected = theirs(torch.cat([z1, z2]), labels).item()
+    assert mined_triplets(z1, z2, margin=margin, mining="all").item() == pytest.approx(expected, rel=1e-9)
+
+
+def test_triplets_that_cost_something_agree_with_pytorch_metric_learning() -> None:
+    """Its own mean is over these alone, of distances that are not squared."""
+    losses = pytest.importorskip("pytorch_metric_learning.losses")
+    z1, z2 = unit(5), unit(5)
+    z = torch.cat([z1, z2])
+    a, n = (torch.arange(10).repeat_interleave(10), torch.arange(10).repeat(10))
+    a, n = a[a % 5 != n % 5], n[a % 5 != n % 5]
+    ours = triplet(z[a], z[(a + 5) % 10], z[n], margin=0.05, squared=False)
+    assert len(ours) == 80 and 0 < (ours > 0).sum() < 80
+    theirs = losses.TripletMarginLoss()(z, torch.arange(5).repeat(2)).item()
+    assert ours[ours > 0].mean().item() == pytest.approx(theirs, rel=1e-9)
 
 
 def test_no_triplets_cost_nothing() -> None:
