@@ -105,7 +105,10 @@ def test_a_run_is_judged_with_and_without_labels_and_its_end_foretold() -> None:
 def test_the_page_is_made_of_whatever_records_there_are() -> None:
     bare = tables.page({})
     assert "on 0 of" in bare and bare.index("\n## The rules\n") < bare.index("\n## What counts as true\n")
-    assert "the feature std is below 5 % of 1/sqrt(D), its healthy value" in bare and "over 15 % of the updates done" in bare
+    assert (
+        "the feature std is below 5 % of 1/sqrt(D), its healthy value" in bare
+        and "over 15 % of the updates done" in bare
+    )
     whole, short = record(LONG, FLAT, run=50.0), record(f"{LONG}-stop", FLAT, run=49.2)
     short["stopped"] = {"updates": 700}
     page = tables.page({LONG: whole, f"{LONG}-stop": short, NAME: record(NAME, FLAT, run=50.0)})
