@@ -14,7 +14,7 @@ from unlabel.data.shapes import Shapes
 from unlabel.data.tokens import Tokeniser
 from unlabel.engine.options import hyperparameters, needs_backbone
 from unlabel.nn import backbones
-from unlabel.recipes import recipes
+from unlabel.recipes import choose, recipes
 from unlabel.views import Batch, named
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -55,7 +55,7 @@ def toy_method(name: str, seed: int = 0, **options: object) -> methods.Method:
     """A method of the recipe `small` and `options`, with everything that can be narrow made narrow."""
     kind = methods.get(name)
     known = hyperparameters(kind)
-    start = recipes(name).get("small", dict)()
+    start = choose(name, "small", data="photos", size=SIZE, chosen=options)[1] if "small" in recipes(name) else {}
     hyper = {option: value for option, value in (start | SMALLER | options).items() if option in known}
     torch.manual_seed(seed)
     if not needs_backbone(kind):

@@ -82,7 +82,8 @@ def run_json(updates: int, queries: int) -> dict[str, Any]:
     return {
         "unlabel": "0.1.0",
         "run": {"method": "simclr", "data": "/data/cifar10", "recipe": "auto", "backbone": "resnet18", "size": 32,
-                "seed": 0, "device": "cpu", "precision": "32", "limit": None, "threads": 1},
+                "seed": 0, "device": "cpu", "precision": "32", "limit": None, "budget": None,
+                "threads": 1},
         "hyper": {"temperature": 0.2, "projection": 128},
         "plan": {"optimiser": "lars", "lr": 0.3, "lr_per": 256, "weight_decay": 1e-6, "betas": [0.9, 0.999],
                  "nesterov": False, "batch_size": 256, "epochs": 16},

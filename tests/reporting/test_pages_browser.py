@@ -25,7 +25,7 @@ OBJECTS_AND_TEXTS = {
     },
     "texts": {
         "zeroshot": {"top1": 41.0, "top5": 80.0, "chance1": 10.0, "chance5": 50.0},
-        "retrieval": {"text_to_image": {"at": {"1": 20.0, "5": 55.0}, "chance": {"1": 1.0, "5": 5.0}}},
+        "retrieval": {"text_to_image": {"queries": 400, "at": {"1": 20.0, "5": 55.0}, "chance": {"1": 1.0, "5": 5.0}}},
     },
     "protocols": {
         "pointing": {"version": 1, "weights": "the student's", "map": "Grad-CAM of the last feature map " * 3},
