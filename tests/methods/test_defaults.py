@@ -112,7 +112,7 @@ DEFAULTS = {
         "projector_dim": 128, "projector_layers": 2, "queue_length": 65536, "teacher_momentum": 0.999,
     },
     "cmc": {"projector_dim": 128, "objective": "nce", "negatives": 4096, "temperature": 0.07, "bank_momentum": 0.5},
-    "cpc": {"steps": 5, "skip": 1},
+    "cpc": {"steps": 5},
     "cpc_v2": {
         "steps_to_ignore": 2, "steps": None, "directions": 4, "target_dim": 64, "prediction_scale": 0.1,
         "context_width": 256, "context_blocks": 5,

@@ -83,6 +83,26 @@ def network() -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(16, 2))
 
 
+@pytest.mark.parametrize("nesterov", [False, True])
+@pytest.mark.parametrize("name", ["sgd", "lars", "adam", "adamw"])
+def test_what_rests_at_first_moves_afterwards_as_if_it_had_begun_then(name: str, nesterov: bool) -> None:
+    """As prototypes do: without a gradient for two updates, then with one."""
+    plan = Plan(optimiser=name, lr=0.1, weight_decay=0.1, nesterov=nesterov and name == "sgd")
+    resting, other, alone = (nn.Parameter(torch.ones(3, 3)) for _ in range(3))
+    both = make_optimiser([("resting", resting), ("other", other)], plan, 256)
+    single = make_optimiser([("alone", alone)], plan, 256)
+    for update in range(5):
+        other.grad = torch.full((3, 3), 0.5)
+        resting.grad = None if update < 2 else torch.eye(3) + update
+        both.step()
+        if update < 2:
+            assert torch.equal(resting, torch.ones(3, 3))
+        else:
+            alone.grad = torch.eye(3) + update
+            single.step()
+            torch.testing.assert_close(resting, alone)
+
+
 @pytest.mark.parametrize("name", ["sgd", "lars", "adam", "adamw"])
 def test_matrices_are_decayed_and_vectors_are_not(name: str) -> None:
     model = network()

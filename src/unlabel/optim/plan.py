@@ -164,7 +164,12 @@ def make_optimiser(
     fused = all(p.device.type == "cpu" and p.is_floating_point() for _, p in named) or None
     match plan.optimiser:
         case "sgd":
-            return torch.optim.SGD(groups, lr, momentum=plan.momentum, nesterov=plan.nesterov, fused=fused)
+            sgd = torch.optim.SGD(groups, lr, momentum=plan.momentum, nesterov=plan.nesterov, fused=fused)
+            # Torch's fused step fails where some momenta begin later than others, as those of prototypes that rest at
+            # first. From 0 a first step is the same as without momentum.
+            for _, p in named if fused and plan.momentum else ():
+                sgd.state[p]["momentum_buffer"] = torch.zeros_like(p)
+            return sgd
         case "adam":
             return torch.optim.Adam(groups, lr, betas=plan.betas, fused=fused)
         case "adamw":
