@@ -58,6 +58,20 @@ def test_closed_forms() -> None:
     assert value(twice, twice) == pytest.approx(2 * 0.005, rel=1e-4)
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("scale", [1.0, 1000.0])
+@pytest.mark.parametrize(("b", "d"), [(16, 8), (64, 40), (64, 63)])
+def test_whitened_embeddings_cost_nothing_and_never_less(b: int, d: int, scale: float, dtype: torch.dtype) -> None:
+    """Both sums are of squares, also where these are all but 0: up to the rounding of a sum of d ones."""
+    z = torch.randn(b, d, dtype=torch.float64)
+    white = torch.linalg.qr(z - z.mean(dim=0))[0] * b**0.5
+    z1 = (scale * white).to(dtype)
+    for z2 in (z1, z1 * torch.linspace(0.5, 2, d).to(dtype) + 3):
+        invariance, redundancy = cross_correlation(z1, z2)
+        assert 0 <= invariance.item() < 1e-6
+        assert 0 <= redundancy.item() < 8 * d * torch.finfo(dtype).eps
+
+
 @pytest.mark.parametrize("d", [3, 20])
 def test_collapse_costs_the_number_of_dimensions(d: int) -> None:
     z = torch.ones(6, d, dtype=torch.float64)

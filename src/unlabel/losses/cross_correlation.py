@@ -42,7 +42,8 @@ def cross_correlation(
         b, d = y1.shape
         own = (y1 * y2).mean(dim=0)  # [d] C_ii
         every = ((y1 @ y1.T) * (y2 @ y2.T)).sum() / b**2 if b < d else (y1.T @ y2 / b).square().sum()
-        return (1 - own).square().sum(), every - own.square().sum()
+        # A difference of two sums that are equal where all is decorrelated: rounding must not make it negative.
+        return (1 - own).square().sum(), (every - own.square().sum()).clamp(min=0)
 
 
 def _standardised(z: Tensor) -> Tensor:
