@@ -49,6 +49,7 @@ Departures
     Stochastic depth (student only) is added to vision transformers; other backbones keep their own.
     Positions for small crops are timm's antialiased bicubic resampling of the table, for both networks.
     The centre moves once per update, also when gradients are accumulated over several batches.
+    The teacher's momentum is read after an update, the authors' before it: the same curve, one update on.
 """
 
 import math
