@@ -1,5 +1,6 @@
 """Small instances of every method, and batches for them, made from the built-in shapes."""
 
+import copy
 from dataclasses import replace
 from typing import TypeVar
 
@@ -99,6 +100,21 @@ def toy_loader(
 def toy_batch(name: str, method: methods.Method, views: str | None = None, batch_size: int = 8) -> Batch:
     """The first batch."""
     return toy_loader(name, method, views, batch_size=batch_size).batch(0)
+
+
+def assert_teacher_follows(moco: methods.Method, momentum: float) -> None:
+    """After an update a teacher of backbone and projector has gone its share of the way, but for its buffers."""
+    before = copy.deepcopy(moco.teacher)
+    for p in (*moco.backbone.parameters(), *moco.projector.parameters()):
+        p.data += torch.randn_like(p)
+    moco.after_update()
+    student = nn.Sequential(moco.backbone, moco.projector)
+    assert {n for n, _ in moco.teacher.named_parameters()} == {n for n, _ in student.named_parameters()}
+    for name, p in moco.teacher.named_parameters():
+        expected = momentum * before.get_parameter(name) + (1 - momentum) * student.get_parameter(name).detach()
+        torch.testing.assert_close(p, expected, rtol=1e-13, atol=1e-15)
+    for name, value in moco.teacher.named_buffers():
+        assert torch.equal(value, before.get_buffer(name)), name
 
 
 class Backbone(nn.Module):

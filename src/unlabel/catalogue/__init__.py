@@ -61,7 +61,7 @@ def entries() -> Iterator[Entry]:
 
 def predecessors(of: Entry) -> list[Entry]:
     """The methods, not younger, whose titles stand in a method's section of that name: what it goes on from."""
-    words = " ".join(of.told.section(PREDECESSORS).split())  # a line may end within a title
+    words = of.told.prose(PREDECESSORS)
     found = []
     for other in sorted(entries(), key=lambda e: -len(e.title)):  # MoCo v2 before MoCo, whose title is in it
         pattern = rf"(?<!\w){re.escape(other.title)}(?!\w)"  # not \b, for a title may end in a bracket

@@ -57,6 +57,10 @@ class Told:
         """The text of a section; "" where there is none."""
         return next((section.text for section in self.sections if section.title == title), "")
 
+    def prose(self, title: str) -> str:
+        """The same as one line, for a section of sentences, whose lines mean nothing."""
+        return " ".join(self.section(title).split())
+
 
 def read(text: str) -> Told:
     """The parts of a docstring (as `inspect.cleandoc` makes it); Fault with the line that fits nowhere."""

@@ -128,7 +128,7 @@ def page(entry: Entry, records: Path = RECORDS) -> Page:
 
 def _changes(entry: Entry) -> list[Section]:
     """What was there before and what became of it; nothing where the file does not say."""
-    said = " ".join(entry.told.section(PREDECESSORS).split())
+    said = entry.told.prose(PREDECESSORS)
     if not said:
         return []
     blocks: list[Block] = [Prose(said)]
