@@ -77,7 +77,7 @@ def test_a_claim_is_judged_by_its_means(tables: ModuleType) -> None:
 def test_a_study_says_how_it_was_measured_as_far_as_is_known(
     tables: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tables, "KEPT", tmp_path)
+    monkeypatch.setattr(tables.kept, "KEPT", tmp_path)
     row = {"name": "simclr", "numbers": {"knn": [40.0]}, "setup": {"network": "b"}}
     old = {"rows": [row], "note": "Minutes.", "protocol": {"version": 1, "data": "data/cifar10/test", "k": 20}}
     assert tables.protocols("x", old) == ["frozen features: protocol 1: data cifar10/test; k 20"]

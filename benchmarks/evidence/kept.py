@@ -10,6 +10,9 @@ from typing import Any
 
 from unlabel.engine.folder import RunFolder, read_json, write_atomically, write_json
 
+FOLDERS = ("cifar10", "facades", "tinyimagenet", "camvid")
+"""What the user names; kept runs hold their places in braces."""
+
 KEPT = Path(__file__).parent / "runs"
 FILES = ("run.json", "backbone.json", "evaluation.json", "segmentation.json")
 LEFT_OUT = ("spectrum", "confusion", "in_plain_timm")  # long, and no part of a leaderboard
@@ -36,6 +39,13 @@ def restore(study: str, out: Path, folders: dict[str, Path | None]) -> None:
         if not (place / "run.json").exists():
             for name, content in sorted(found.items(), key=lambda item: item[0] == "run.json"):  # which says finished
                 write_json(place / name, content)
+
+
+def read(study: str) -> list[dict[str, Any]]:
+    """The kept runs: "name", and what each file holds, the user's folders by their names alone."""
+    kept = KEPT / f"{study}.jsonl"
+    plain = {f"{{{name}}}": name for name in (*FOLDERS, "runs")}
+    return [json.loads(_swapped(line, plain)) for line in kept.read_text().splitlines()] if kept.exists() else []
 
 
 def _there(place: Path) -> list[str]:

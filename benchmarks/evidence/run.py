@@ -17,7 +17,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from kept import FILES, keep, restore
+from kept import FILES, FOLDERS, keep, restore
 from studies import STUDIES
 from tables import write_tables
 
@@ -26,7 +26,6 @@ from unlabel.api.benching import same_bench
 from unlabel.errors import Interrupted
 
 HERE = Path(__file__).parent
-FOLDERS = ("cifar10", "facades", "tinyimagenet", "camvid")
 
 
 def with_folders(options: dict[str, Any], folders: dict[str, Path | None]) -> dict[str, Any]:

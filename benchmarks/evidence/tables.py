@@ -4,12 +4,11 @@ python benchmarks/evidence/tables.py
 """
 
 import json
-import re
 import statistics
 from pathlib import Path
 from typing import Any
 
-from kept import KEPT
+import kept
 from studies import STUDIES, Claim
 
 from unlabel import catalogue, methods
@@ -110,9 +109,7 @@ def protocols(name: str, record: dict[str, Any]) -> list[str]:
     if "protocols" in record:
         return list(record["protocols"])
     told = [("", {"protocol": record["protocol"], "translation": {"protocol": record["protocol"]}})]
-    if (kept := KEPT / f"{name}.jsonl").exists():
-        runs = [json.loads(re.sub(r"\{(\w+)\}", r"\1", line)) for line in kept.read_text().splitlines()]
-        told = [(run["name"].rpartition("-")[0], run["evaluation.json"]) for run in runs]
+    told = [(run["name"].rpartition("-")[0], run["evaluation.json"]) for run in kept.read(name)] or told
     return stated(told, [COLUMNS[column] for column in known_columns(rows_of(record).values())])
 
 

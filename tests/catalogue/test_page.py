@@ -205,7 +205,8 @@ def record(folder: Path) -> Path:
         {"name": "byol predictor=false", "numbers": {"knn": [10.0]}, "setup": {"network": "net_a"}},
         {"name": "mae", "numbers": {"knn": [33.0], "top1": [60.0]}, "setup": {"network": "net_b"}},
     ]
-    (folder / "toy.json").write_text(json.dumps({"study": "toy", "note": "On toys.", "rows": rows}))
+    said = {"note": "On toys.", "protocols": ["shape: as it was measured"]}
+    (folder / "toy.json").write_text(json.dumps({"study": "toy", **said, "rows": rows}))
     (folder / "remarks.json").write_text("{}")
     (folder / "old.json").write_text("[1, 2]")
     return folder
@@ -213,8 +214,9 @@ def record(folder: Path) -> Path:
 
 def test_evidence_has_a_methods_rows_beside_its_own_controls(tmp_path: Path) -> None:
     evidence = section(page(catalogue.entry("byol"), record(tmp_path)), "Evidence")
-    said, table, note = evidence.blocks
+    said, table, note, protocols = evidence.blocks
     assert isinstance(said, Prose) and "toy" in said.text and note == Prose("On toys.")
+    assert protocols == Items(("shape: as it was measured",))
     assert isinstance(table, Table) and table.head == ("", "seeds", "kNN", "minutes")
     assert table.rows == (
         ("raw pixels", "control", "40.0", "–"),

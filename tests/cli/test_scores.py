@@ -7,7 +7,9 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.reporting.test_further import FOUND
+from unlabel.cli.scores import shown as shown_section
 from unlabel.cli.scores import tables
+from unlabel.reporting.segmented import section
 
 PROTOCOL = {"k": 20, "temperature": 0.07, "memory": 2_000, "queries": 400}
 OLD = {
@@ -18,9 +20,14 @@ OLD = {
 
 
 def shown(evaluation: dict[str, Any]) -> list[str]:
+    """The lines that are printed of an evaluation."""
+    return printed(tables(evaluation))
+
+
+def printed(parts: list[Table | str]) -> list[str]:
     """The lines that are printed, without frames."""
     console = Console(width=200, record=True, file=io.StringIO())
-    for part in tables(evaluation):
+    for part in parts:
         console.print(part)
     return [" ".join(line.replace("│", " ").replace("┃", " ").split()) for line in console.export_text().splitlines()]
 
@@ -34,15 +41,16 @@ def test_an_evaluation_of_an_older_version() -> None:
 
 
 def test_everything_beside_its_controls() -> None:
-    found = FOUND["robustness"]
-    protocol = found["protocol"] | {"corruptions": {"gaussian_noise": [], "jpeg": []}}
-    lines = shown(OLD | FOUND | {"robustness": found | {"protocol": protocol}})
+    lines = shown(OLD | FOUND)
     for line in (
         "mAP 61.2 20.0 – 10.0",
-        "ARI 40.0 0.0 -3.0 0.0",
-        "linear, clean 80.0 40.0 30.0",
-        "kNN, corrupted 66.0 – –",
-        "linear, gaussian noise 71.0 31.0 21.0",
+        "finding images of the same class: in per cent this run random weights raw pixels guessing",
+        "ARI 40.0 0.0 −3.0 0.0",
+        "corrupted images: right by the linear probe, in per cent this run random weights raw pixels",
+        "clean 80.0 40.0 30.0",
+        "gaussian noise 71.0 31.0 21.0",
+        "corrupted images: right by the nearest neighbours, in per cent this run random weights raw pixels",
+        "corrupted 66.0 – –",
         "protocol 1: images 400; severities 1 to 5 as in CIFAR-10-C, at 32 px",
         "protocol 1: clusters 10",
     ):
@@ -52,10 +60,13 @@ def test_everything_beside_its_controls() -> None:
 def test_remarks_and_the_protocols_of_objects_are_printed() -> None:
     found = OLD | {
         "remarks": ["corrupted images: as measured before"],
+        "objects": {"swapped": {"knn": {"run": {"original": 60.0, "swapped": 40.0}, "random": {"swapped": 15.0}}}},
         "protocols": {"swapped": {"version": 3, "k": 5}},
     }
     lines = shown(found)
-    assert "corrupted images: as measured before" in lines and "swapped: protocol 3: k 5" in lines
+    assert "corrupted images: as measured before" in lines
+    at = lines.index("nearest neighbours, swapped 40.0 15.0 –")
+    assert "protocol 3: k 5" in lines[at : at + 3]
 
 
 def test_what_is_no_representation() -> None:
@@ -108,7 +119,7 @@ def test_factors_texts_and_shape_stand_beside_controls_with_their_protocols() ->
         "shape 91.0 25.5 57.6 12.5 kept",
         "hue_angle −0.27 0.58 – 0.00 discarded",
         "protocol 1: weights the student's; of factors",
-        "classes by their names, % this run guessing",
+        "classes by their names: in per cent this run guessing",
         "top-1 30.0 10.0",
         "protocol 1: weights the student's; of zeroshot",
         "images by text 40.0 80.0",
@@ -128,4 +139,15 @@ def test_factors_texts_and_shape_stand_beside_controls_with_their_protocols() ->
 
 def test_objects_without_classes() -> None:
     lines = shown({"protocol": PROTOCOL, "objects": {"pointing": {"run": 55.0, "random": 30.0}}})
-    assert "looks at the object 55.0 30.0 –" in lines
+    assert "looking at the object: in per cent this run random weights the middle guessing" in lines
+    assert "hits 55.0 30.0 – –" in lines
+
+
+def test_a_segmentation_reads_as_on_the_page() -> None:
+    scores = {"mIoU": 28.4, "mAcc": 36.8, "aAcc": None}
+    found = {"run": scores, "colours": scores, "protocol": {"version": 1, "head": "1 x 1 convolution"}}
+    told = section("segmentation", found)
+    assert told is not None
+    lines = printed(shown_section(told))
+    assert "the class of every pixel, by a linear layer: in per cent this run colours" in lines
+    assert "mIoU 28.40 28.40" in lines and "aAcc – –" in lines and lines[-1] == "protocol 1: head 1 x 1 convolution"

@@ -53,8 +53,16 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     driver.quit()
 
 
-def show(browser: Any, path: Path, size: tuple[int, int] = WIDE, *, dark: bool = False, finger: bool = False) -> None:
-    """Opens a page and waits until it has drawn everything."""
+def show(
+    browser: Any,
+    path: Path,
+    size: tuple[int, int] = WIDE,
+    *,
+    dark: bool = False,
+    finger: bool = False,
+    charts: bool = True,
+) -> None:
+    """Opens a page and waits until it has drawn everything. charts: it says when that is so."""
     measures = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": finger}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", measures)
     browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": finger})
@@ -62,7 +70,8 @@ def show(browser: Any, path: Path, size: tuple[int, int] = WIDE, *, dark: bool =
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": [scheme]})
     browser.get_log("browser"), browser.get_log("performance")
     browser.get(path.as_uri())
-    wait(browser, "return document.documentElement.dataset.ready === 'yes'")
+    if charts:
+        wait(browser, "return document.documentElement.dataset.ready === 'yes'")
 
 
 def wait(browser: Any, question: str) -> None:

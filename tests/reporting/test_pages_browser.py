@@ -36,13 +36,7 @@ OBJECTS_AND_TEXTS = {
 
 def opened(browser: Any, page: Path, size: tuple[int, int], *, charts: bool = True) -> list[str]:  # noqa: F811
     """Opens a page, which must fit and be quiet; the ids of its figures. charts: it says when all are drawn."""
-    if charts:
-        show(browser, page, size)
-    else:
-        measures = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": False}
-        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", measures)
-        browser.get_log("browser"), browser.get_log("performance")
-        browser.get(page.as_uri())
+    show(browser, page, size, charts=charts)
     assert browser.execute_script(OVERFLOW) == 0
     assert browser.get_log("browser") == [] and requested(browser) == [page.as_uri()]
     ids: list[str] = browser.execute_script("return [...document.querySelectorAll('[id^=fig-]')].map((f) => f.id)")

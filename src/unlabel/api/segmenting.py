@@ -27,6 +27,7 @@ from unlabel.evaluation.segmentation import BATCH, EPOCHS, RATE, Features, Scene
 from unlabel.nn import backbones
 from unlabel.nn.feature_map import feature_map
 from unlabel.reporting import write_report
+from unlabel.reporting.segmented import file_of
 
 TESTS = ("test", "val")
 HEADS = ("linear", "pspnet")
@@ -150,7 +151,7 @@ def segment(
         },
     ).as_dict()
     result = {"protocol": protocol, "classes": classes, **found}
-    write_json(folder.path / f"segmentation{'-pspnet' * pspnet}{'-tuned' * fine_tune}.json", result)
+    write_json(folder.path / f"{file_of(head, fine_tune)}.json", result)
     if folder.report.exists():
         write_report(folder.path)
     return result

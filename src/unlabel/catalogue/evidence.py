@@ -18,12 +18,13 @@ _LEFT_OUT = ("images_per_second", "peak_memory_mb")  # of the machine more than 
 
 @dataclass(frozen=True)
 class Measured:
-    """One study's rows about a method. head, rows: of the table, controls first; note: data, seeds and protocol."""
+    """One study's rows about a method. head, rows: of the table, controls first; note: data and seeds; protocols."""
 
     study: str
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     note: str
+    protocols: tuple[str, ...]
 
 
 def measured(method: str, records: Path = RECORDS) -> tuple[Measured, ...]:
@@ -42,7 +43,7 @@ def _of_study(method: str, record: dict[str, Any]) -> list[Measured]:
     if not own:
         return []
     controls = [row for row in rows if row.control and any(_is_of(row.name, entry) for entry in own)]
-    return [Measured(record["study"], *_table([*controls, *own]), record["note"])]
+    return [Measured(record["study"], *_table([*controls, *own]), record["note"], tuple(record.get("protocols", ())))]
 
 
 def _is_of(control: str, entry: Row) -> bool:

@@ -192,4 +192,5 @@ def _evidence(found: tuple[Measured, ...], records: Path) -> Section:
     blocks: list[Block] = []
     for study in found:
         blocks += [Prose(f"Study `{study.study}`."), Table(study.head, study.rows), Prose(study.note)]
+        blocks += [Items(study.protocols)] if study.protocols else []
     return Section("Evidence", tuple(blocks))

@@ -69,10 +69,9 @@ def segment(
     stride: int | None,
 ) -> None:
     """Tell the class of every pixel by a linear layer or a PSPNet on feature maps, beside controls."""
-    from rich.table import Table
-
     from unlabel import api
-    from unlabel.evaluation.kinds import line
+    from unlabel.cli.scores import shown
+    from unlabel.reporting.segmented import file_of, section
 
     sides, values = size and size.lower().split("x"), ignore.split(",")
     if sides and (len(sides) != 2 or not all(side.isdecimal() and int(side) > 0 for side in sides)):
@@ -86,14 +85,9 @@ def segment(
         run, data=data, size=shape, ignore=[int(value) for value in values], epochs=epochs, head=head,
         fine_tune=fine_tune, stride=stride, console=LOG,
     )  # fmt: skip
-    columns = {"run": "this run", "random": "random weights", "colours": "colours", "constant": "one class everywhere"}
-    columns = {who: words for who, words in columns.items() if who in found}
-    table = Table("%", *columns.values())
-    for name in ("mIoU", "mAcc", "aAcc"):
-        scores = [found[who][name] for who in columns]
-        table.add_row(name, *("–" if score is None else f"{score:.2f}" for score in scores))
-    OUT.print(table)
-    OUT.print(line(found["protocol"]), highlight=False, markup=False)
+    told = section(file_of(head, fine_tune), found)
+    for part in shown(told) if told else ():
+        OUT.print(part, highlight=False, markup=False)
 
 
 @cli.command(epilog=example("unlabel embed runs/simclr-photos-1 --data photos/ -o photos.parquet"))

@@ -8,11 +8,9 @@ from rich.table import Table
 from unlabel.evaluation.kinds import line
 from unlabel.reporting import charts, facts
 from unlabel.reporting.charts import CONTROLS
-from unlabel.reporting.further import further
+from unlabel.reporting.further import Section, further
 from unlabel.reporting.scores import factors
 from unlabel.reporting.words import number
-
-_TEXTS = ("zeroshot", "captions")
 
 
 def tables(evaluation: Mapping[str, Any]) -> list[Table | str]:
@@ -31,20 +29,16 @@ def tables(evaluation: Mapping[str, Any]) -> list[Table | str]:
     said: list[Table | str] = []
     if (first := _accuracy(found)).row_count:
         said += [first, line(found["protocol"])]
-    beside = found.get("protocols") or {}
-    said += [f"{name}: {line(beside[name])}" for name in ("swapped", "pointing") if name in beside]
-    for name in ("retrieval", "clustering"):
-        if found.get(name):
-            said += [_beside_chance(name, found[name]), line(found[name]["protocol"])]
-    if found.get("robustness"):
-        said += [_robustness(found["robustness"]), line(found["robustness"]["protocol"])]
-    said += [_shown(chart.table) for chart in factors(found) if chart.table is not None]
+    said += [part for section in further(found) for part in shown(section)]
+    said += [_table(chart.table, _lowered(chart.table.caption)) for chart in factors(found) if chart.table is not None]
     said += _stated(found, "factors") if found.get("factors") else []
-    for section in further(found):
-        if section.id in _TEXTS:
-            said += [_shown(table, f"{section.title.lower()}, %") for table in section.tables]
-            said += _stated(found, section.id)
     return [*said, *_shape(found), *(found.get("remarks") or [])]
+
+
+def shown(section: Section) -> list[Table | str]:
+    """A section of the page: its tables, then the protocol."""
+    made: list[Table | str] = [_table(t, f"{_lowered(section.title)}: {_lowered(t.caption)}") for t in section.tables]
+    return [*made, *([line(section.stated)] if section.stated else [])]
 
 
 def _stated(found: dict[str, Any], kind: str) -> list[Table | str]:
@@ -53,12 +47,16 @@ def _stated(found: dict[str, Any], kind: str) -> list[Table | str]:
     return [line(stated)] if stated else []
 
 
-def _shown(table: charts.Table, title: str = "") -> Table:
+def _table(table: charts.Table, title: str) -> Table:
     """A table of the report."""
-    made = Table(title or table.caption[:1].lower() + table.caption[1:], *table.head[1:])
+    made = Table(title, *table.head[1:])
     for row in table.rows:
         made.add_row(*row)
     return made
+
+
+def _lowered(caption: str) -> str:
+    return caption[:1].lower() + caption[1:]
 
 
 def _translation(found: dict[str, Any]) -> list[Table | str]:
@@ -67,7 +65,7 @@ def _translation(found: dict[str, Any]) -> list[Table | str]:
     numbers = facts.translated(found)
     single = [f"{name.replace('_', ' ')}: {number(value)}" for name, value in of.items() if not isinstance(value, dict)]
     stated = [line(of["protocol"])] if of.get("protocol") else []
-    return [*([_shown(numbers, "image translation")] if numbers else []), *single, *stated]
+    return [*([_table(numbers, "image translation")] if numbers else []), *single, *stated]
 
 
 def _shape(found: dict[str, Any]) -> list[Table | str]:
@@ -83,39 +81,13 @@ def _shape(found: dict[str, Any]) -> list[Table | str]:
 
 
 def _accuracy(evaluation: Mapping[str, Any]) -> Table:
-    """kNN, linear probe, and what is known of objects."""
+    """kNN and linear probe."""
     table = Table("accuracy, %", *CONTROLS.values())
     if knn := evaluation.get("knn"):
         _row(table, "kNN top-1", [knn.get(who) for who in CONTROLS])
     if linear := evaluation.get("linear"):
         for top in ("top1", "top5"):
             _row(table, f"linear {top}", [(linear.get(who) or {}).get(top) for who in CONTROLS])
-    objects = evaluation.get("objects") or {}
-    for probe, scores in (objects.get("swapped") or {}).items():
-        if probe in ("knn", "linear"):
-            _row(table, f"{probe}, backgrounds swapped", [(scores.get(who) or {}).get("swapped") for who in CONTROLS])
-    if objects.get("pointing"):
-        _row(table, "looks at the object", [objects["pointing"].get(who) for who in CONTROLS])
-    return table
-
-
-def _beside_chance(name: str, found: Mapping[str, Any]) -> Table:
-    """Retrieval or clustering, with what guessing would score."""
-    table = Table(f"{name}, %", *CONTROLS.values(), "guessing")
-    for measure in found["run"]:
-        _row(table, measure, [(found.get(who) or {}).get(measure) for who in (*CONTROLS, "chance")])
-    return table
-
-
-def _robustness(found: Mapping[str, Any]) -> Table:
-    """Both probes on clean and corrupted images; each corruption by the linear probe."""
-    table = Table("corrupted images, %", *CONTROLS.values())
-    for probe, words in (("linear", "linear"), ("knn", "kNN")):
-        for kind in ("clean", "corrupted", "further"):
-            _row(table, f"{words}, {kind}", [(found[probe].get(who) or {}).get(kind) for who in CONTROLS])
-    for name in found["protocol"]["corruptions"]:
-        by_who = [(found["linear"].get(who) or {}).get("corruptions", {}).get(name, {}) for who in CONTROLS]
-        _row(table, f"linear, {name.replace('_', ' ')}", [scores.get("mean") for scores in by_who])
     return table
 
 

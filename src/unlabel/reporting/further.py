@@ -12,13 +12,18 @@ _PROBES = {"linear": "linear probe", "knn": "nearest neighbours"}
 
 @dataclass(frozen=True)
 class Section:
-    """A title, one sentence on how to read it, tables, and the protocol in one line."""
+    """A title, one sentence on how to read it, tables, and what the protocol states."""
 
     id: str
     title: str
     caption: str
     tables: list[Table]
-    protocol: str
+    stated: dict[str, Any]
+
+    @property
+    def protocol(self) -> str:
+        """The protocol in one line."""
+        return protocol({"protocol": self.stated})
 
 
 def further(evaluation: dict[str, Any]) -> list[Section]:
@@ -53,7 +58,7 @@ def _beside_chance(evaluation: dict[str, Any], name: str, title: str, caption: s
     if not rows:
         return None
     table = Table("In per cent", ["", *CONTROLS.values(), "guessing"], rows, numeric=True)
-    return Section(name, title, caption, [table], protocol(found))
+    return Section(name, title, caption, [table], _table(found.get("protocol")))
 
 
 def _robustness(evaluation: dict[str, Any]) -> Section | None:
@@ -67,7 +72,7 @@ def _robustness(evaluation: dict[str, Any]) -> Section | None:
         f"on {percent(run.get('corrupted'))} of corrupted images, the mean over corruptions and "
         "severities; four further corruptions stand apart."
     )
-    return Section("robustness", "Corrupted images", caption, tables, protocol(found))
+    return Section("robustness", "Corrupted images", caption, tables, _table(found.get("protocol")))
 
 
 def _corrupted(words: str, found: dict[str, Any]) -> Table:
@@ -143,8 +148,8 @@ def _captions(evaluation: dict[str, Any]) -> Section | None:
     return Section("captions", "Images and captions", caption, [table], _stated(evaluation, "captions"))
 
 
-def _stated(evaluation: dict[str, Any], kind: str) -> str:
-    return protocol({"protocol": protocols(evaluation).get(kind)})
+def _stated(evaluation: dict[str, Any], kind: str) -> dict[str, Any]:
+    return _table(protocols(evaluation).get(kind))
 
 
 def _score(value: Any) -> str:

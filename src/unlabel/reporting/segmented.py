@@ -1,11 +1,10 @@
-"""How well the class of every pixel was told, by each head that was asked, beside its controls."""
+"""How well the class of every pixel was told, by each head that was asked, beside its controls: page and terminal."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 from unlabel.reporting.charts import CONTROLS, Table
-from unlabel.reporting.facts import protocol
 from unlabel.reporting.further import Section
 from unlabel.reporting.words import finite
 
@@ -19,13 +18,19 @@ FILES = {
 _WHO = {"run": CONTROLS["run"], "random": CONTROLS["random"], "colours": "colours", "constant": "one class everywhere"}
 
 
+def file_of(head: str, fine_tune: bool) -> str:
+    """The name of the file in which what a head read is written, without its ending."""
+    return f"segmentation{'-pspnet' * (head == 'pspnet')}{'-tuned' * fine_tune}"
+
+
 def segmented(folder: Path) -> list[Section]:
     """The sections of what a run folder holds; files that are missing or damaged are left out."""
-    made = [_section(name, words, _read(folder / f"{name}.json")) for name, words in FILES.items()]
-    return [section for section in made if section is not None]
+    made = [section(name, _read(folder / f"{name}.json")) for name in FILES]
+    return [one for one in made if one is not None]
 
 
-def _section(name: str, words: str, found: dict[str, Any]) -> Section | None:
+def section(name: str, found: dict[str, Any]) -> Section | None:
+    """What the file called `name` holds; None without a score."""
     scores = {who: of for who in _WHO if isinstance(of := found.get(who), dict)}
     rows = [
         [measure, *("–" if (v := finite(of.get(measure))) is None else f"{v:.2f}" for of in scores.values())]
@@ -38,7 +43,9 @@ def _section(name: str, words: str, found: dict[str, Any]) -> Section | None:
         "mIoU is the mean overlap and mAcc the mean accuracy over classes, aAcc the share of right pixels, all counted "
         "over the whole test set."
     )
-    return Section(name, f"The class of every pixel, {words}", caption, [table], protocol(found))
+    stated = found.get("protocol")
+    title = f"The class of every pixel, {FILES[name]}"
+    return Section(name, title, caption, [table], stated if isinstance(stated, dict) else {})
 
 
 def _read(path: Path) -> dict[str, Any]:
