@@ -24,7 +24,7 @@ BATCH, RATE, WORKERS = 256, 0.06, 2
 NOTE = (
     "Mean and standard deviation over seeds, in per cent. Of unlabel every length is a run of its own whose schedule "
     "ends with it; lightly's is one run at the constant rate of its example, decayed to zero over its last quarter. "
-    "Both train the same backbone and are evaluated by the same protocol, at the side that they trained with (kNN: "
+    "Both train the same backbone and are evaluated by the same protocol (kNN: "
     "k = 20, cosine, weights exp(cos / 0.07), 20,000 training images remembered, 5,000 test images asked; linear: "
     "logistic regression on frozen features)."
 )

@@ -138,7 +138,7 @@ def shrinks(model: nn.Module, size: int) -> int:
     ("name", "size", "kernel", "stride", "pooled", "total"),
     [
         ("tiny_resnet", 16, 3, 1, False, 8),
-        ("tiny_resnet", 24, 3, 2, False, 12),
+        ("tiny_resnet", 24, 3, 1, False, 8),
         ("tiny_resnet", 32, 3, 2, False, 16),
         ("tiny_resnet", 48, 3, 2, False, 16),
         ("tiny_resnet", 64, 7, 2, True, 32),

@@ -118,7 +118,7 @@ def _fitted(name: str, size: int, pool: Pool) -> Spec:
     match name:
         case "tiny_resnet":
             own = {"layers": [1, 1, 1, 1], "channels": [16, 32, 64, 128]}
-            stem: Stem = "small" if size < 24 else "small/2" if size < SMALL else "timm"
+            stem: Stem = "small" if size <= 24 else "small/2" if size < SMALL else "timm"
             return Spec(name, "resnet18", {"num_classes": 0, **own}, stem, size)
         case "small_resnet":
             own = {"channels": [32, 64, 128, 256]}
