@@ -24,9 +24,9 @@ BATCH, RATE, WORKERS = 256, 0.06, 2
 NOTE = (
     "Mean and standard deviation over seeds, in per cent. Of unlabel every length is a run of its own whose schedule "
     "ends with it; lightly's is one run at the constant rate of its example, decayed to zero over its last quarter. "
-    "Both train the same backbone and are evaluated by the same protocol (kNN: "
-    "k = 20, cosine, weights exp(cos / 0.07), 20,000 training images remembered, 5,000 test images asked; linear: "
-    "logistic regression on frozen features)."
+    "Both train the same backbone and are evaluated by the same protocol (kNN: k = 20, cosine, weights "
+    "exp(cos / 0.07), 20,000 training images remembered, 5,000 test images asked; linear: logistic "
+    "regression on frozen features)."
 )
 
 
@@ -108,10 +108,10 @@ def table(found: list[dict[str, Any]]) -> str:
 
     lines = ["| minutes | seeds | unlabel: kNN | linear | images seen | lightly: kNN | linear | images seen |",
              "|---|---|---|---|---|---|---|---|"]  # fmt: skip
-    for minutes in sorted({entry["minutes"] for entry in found}):
+    for minutes in _lengths(found):
         row, seeds = [], []
         for who in CONTESTANTS:
-            of = [entry for entry in found if entry["who"] == who and entry["minutes"] == minutes]
+            of = _of(found, who, minutes)
             seeds.append(str(len(of)))
             row += [spread([entry["knn"] for entry in of]), spread([entry["linear"] for entry in of]), _mean(of)]
         lines.append(f"| {minutes:g} | {' and '.join(dict.fromkeys(seeds))} | {' | '.join(row)} |")
@@ -120,14 +120,26 @@ def table(found: list[dict[str, Any]]) -> str:
 
 def reached(found: list[dict[str, Any]]) -> str:
     """The shortest measured length at which ours is as good as lightly's longest, in a sentence; "" if none is."""
-    knn = {who: {m: [e["knn"] for e in found if (e["who"], e["minutes"]) == (who, m)]
-                 for m in sorted({entry["minutes"] for entry in found})} for who in CONTESTANTS}  # fmt: skip
-    theirs = {minutes: statistics.mean(values) for minutes, values in knn["lightly"].items() if values}
-    if not theirs:
+    lengths = {who: [minutes for minutes in _lengths(found) if _of(found, who, minutes)] for who in CONTESTANTS}
+    if not lengths["lightly"]:
         return ""
-    last = max(theirs)
-    ours = [m for m, values in knn["unlabel"].items() if values and statistics.mean(values) >= theirs[last]]
+    last = lengths["lightly"][-1]
+    ours = [
+        minutes for minutes in lengths["unlabel"] if _knn(found, "unlabel", minutes) >= _knn(found, "lightly", last)
+    ]
     return f" What lightly has by kNN after {last:g} minutes, unlabel has after {ours[0]:g}." if ours else ""
+
+
+def _lengths(found: list[dict[str, Any]]) -> list[float]:
+    return sorted({entry["minutes"] for entry in found})
+
+
+def _of(found: list[dict[str, Any]], who: str, minutes: float) -> list[dict[str, Any]]:
+    return [entry for entry in found if entry["who"] == who and entry["minutes"] == minutes]
+
+
+def _knn(found: list[dict[str, Any]], who: str, minutes: float) -> float:
+    return statistics.mean(entry["knn"] for entry in _of(found, who, minutes))
 
 
 def _mean(of: list[dict[str, Any]]) -> str:

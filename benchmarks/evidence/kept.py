@@ -32,8 +32,7 @@ def keep(study: str, out: Path, folders: dict[str, Path | None], needs: tuple[st
 
 def restore(study: str, out: Path, folders: dict[str, Path | None]) -> None:
     """Put the kept runs that `out` does not have into it, as if they had been trained here."""
-    kept = KEPT / f"{study}.jsonl"
-    for line in kept.read_text().splitlines() if kept.exists() else ():
+    for line in _lines(study):
         found = json.loads(_swapped(line, {here: name for name, here in _names(out, folders).items()}))
         place = out / found.pop("name")
         if not (place / "run.json").exists():
@@ -43,9 +42,13 @@ def restore(study: str, out: Path, folders: dict[str, Path | None]) -> None:
 
 def read(study: str) -> list[dict[str, Any]]:
     """The kept runs: "name", and what each file holds, the user's folders by their names alone."""
-    kept = KEPT / f"{study}.jsonl"
     plain = {f"{{{name}}}": name for name in (*FOLDERS, "runs")}
-    return [json.loads(_swapped(line, plain)) for line in kept.read_text().splitlines()] if kept.exists() else []
+    return [json.loads(_swapped(line, plain)) for line in _lines(study)]
+
+
+def _lines(study: str) -> list[str]:
+    kept = KEPT / f"{study}.jsonl"
+    return kept.read_text().splitlines() if kept.exists() else []
 
 
 def _there(place: Path) -> list[str]:

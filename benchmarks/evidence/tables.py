@@ -108,8 +108,8 @@ def protocols(name: str, record: dict[str, Any]) -> list[str]:
     """
     if "protocols" in record:
         return list(record["protocols"])
-    told = [("", {"protocol": record["protocol"], "translation": {"protocol": record["protocol"]}})]
-    told = [(run["name"].rpartition("-")[0], run["evaluation.json"]) for run in kept.read(name)] or told
+    told = [(run["name"].rpartition("-")[0], run["evaluation.json"]) for run in kept.read(name)]
+    told = told or [("", {"protocol": record["protocol"], "translation": {"protocol": record["protocol"]}})]
     return stated(told, [COLUMNS[column] for column in known_columns(rows_of(record).values())])
 
 

@@ -146,8 +146,8 @@ def test_objects_without_classes() -> None:
 def test_a_segmentation_reads_as_on_the_page() -> None:
     scores = {"mIoU": 28.4, "mAcc": 36.8, "aAcc": None}
     found = {"run": scores, "colours": scores, "protocol": {"version": 1, "head": "1 x 1 convolution"}}
-    told = section("segmentation", found)
-    assert told is not None
-    lines = printed(shown_section(told))
+    lines = printed(shown_section(section("segmentation", found)))
     assert "the class of every pixel, by a linear layer: in per cent this run colours" in lines
     assert "mIoU 28.40 28.40" in lines and "aAcc – –" in lines and lines[-1] == "protocol 1: head 1 x 1 convolution"
+    nothing = {"run": dict.fromkeys(scores), "protocol": {"version": 1}}  # every pixel of the test images is ignored
+    assert "mIoU –" in printed(shown_section(section("segmentation", nothing)))

@@ -18,7 +18,10 @@ _LEFT_OUT = ("images_per_second", "peak_memory_mb")  # of the machine more than 
 
 @dataclass(frozen=True)
 class Measured:
-    """One study's rows about a method. head, rows: of the table, controls first; note: data and seeds; protocols."""
+    """One study's rows about a method.
+
+    head, rows: of the table, controls first; note: data, minutes, machine; protocols: a line for each kind of number
+    """
 
     study: str
     head: tuple[str, ...]

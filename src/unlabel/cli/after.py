@@ -85,8 +85,7 @@ def segment(
         run, data=data, size=shape, ignore=[int(value) for value in values], epochs=epochs, head=head,
         fine_tune=fine_tune, stride=stride, console=LOG,
     )  # fmt: skip
-    told = section(file_of(head, fine_tune), found)
-    for part in shown(told) if told else ():
+    for part in shown(section(file_of(head, fine_tune), found)):
         OUT.print(part, highlight=False, markup=False)
 
 

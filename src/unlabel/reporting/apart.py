@@ -12,7 +12,7 @@ from unlabel.engine.options import hyperparameters, needs_backbone
 from unlabel.engine.run import Run
 from unlabel.optim.plan import Plan
 from unlabel.reporting.facts import shown
-from unlabel.reporting.words import listed, short_name
+from unlabel.reporting.words import listed, nested, short_name
 
 _NOT_THE_RUN = ("seed", "out", "controls", "save_every", "monitors", "threads", "evaluate")
 """Options that change neither what is trained nor on what: runs that differ in them are the same but for the seed."""
@@ -66,12 +66,12 @@ def settings_of(run: Mapping[str, Any]) -> dict[str, Choice]:
     An option that an older version did not know has its default. With a time budget, how many epochs there were is
     what came of it and no decision. The data is known by its fingerprint, wherever it lies.
     """
-    options = {**_DEFAULTS, **_dict(run.get("run"))}
-    plan = {**_PLAN_DEFAULTS, **_dict(run.get("plan"))} if run.get("plan") else {}
+    options = {**_DEFAULTS, **nested(run.get("run"))}
+    plan = {**_PLAN_DEFAULTS, **nested(run.get("plan"))} if run.get("plan") else {}
     method = str(options["method"])
     if options["budget"]:
         plan.pop("epochs", None)
-    hyper = {name: value for name, value in _dict(run.get("hyper")).items() if value is not None}
+    hyper = {name: value for name, value in nested(run.get("hyper")).items() if value is not None}
     known = method in (*methods.available(), *TAUGHT)
     if known:
         defaults = {name: option.default for name, option in hyperparameters(kind_of(method)).items()}
@@ -85,12 +85,12 @@ def settings_of(run: Mapping[str, Any]) -> dict[str, Choice]:
         found[name] = choice(options[name], short_name(str(options[name])))
     if known and options["backbone"] == "auto" and not needs_backbone(kind_of(method)):
         found["backbone"] = choice("auto", words="its own network")
-    data = _dict(run.get("data"))
+    data = nested(run.get("data"))
     if "fingerprint" in data:
         found["data"] = choice(data["fingerprint"], short_name(str(data.get("spec") or options["data"])))
-    spec = _dict(run.get("backbone"))
+    spec = nested(run.get("backbone"))
     found["network"] = choice(bare(spec) or None, str(spec.get("name")))
-    origin = _dict(_dict(run.get("origin")).get("job"))
+    origin = nested(nested(run.get("origin")).get("job"))
     if origin:
         found |= {f"origin's {name}": value for name, value in settings_of(origin).items()}
         found[_ORIGIN] = replace(found[_ORIGIN], words=f"from {found[_ORIGIN].text}")
@@ -110,8 +110,8 @@ def _rank(name: str) -> int:
 
 def seeds_of(run: Mapping[str, Any]) -> tuple[Any, ...]:
     """The seed, and that of the run it went on from."""
-    origin = _dict(_dict(run.get("origin")).get("job"))
-    return (_dict(run.get("run")).get("seed"), *(seeds_of(origin) if origin else ()))
+    origin = nested(nested(run.get("origin")).get("job"))
+    return (nested(run.get("run")).get("seed"), *(seeds_of(origin) if origin else ()))
 
 
 def differing(of: Sequence[Settings]) -> list[str]:
@@ -217,7 +217,3 @@ def row_names(of: Sequence[Settings]) -> tuple[list[str], dict[str, Choice]]:
 def what_differs(of: Sequence[Settings]) -> str:
     """The names of what differs, in words: "data, images and size"."""
     return listed([name.replace("_", " ") for name in differing(of)])
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}

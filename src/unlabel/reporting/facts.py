@@ -14,7 +14,7 @@ from unlabel.reporting.charts import CONTROLS, Table
 from unlabel.reporting.classified import ROLES, WHO, top1
 from unlabel.reporting.files import RunFiles
 from unlabel.reporting.scores import accuracies
-from unlabel.reporting.words import counted, duration, finite, memory, number, percent, short_name, title_of
+from unlabel.reporting.words import counted, duration, finite, memory, nested, number, percent, short_name, title_of
 
 _TONES = {"learning": "good", **dict.fromkeys(WRONG, "bad")}  # of all other states "open"
 _MEASURES = {
@@ -49,11 +49,11 @@ class Tile:
 
 def heading(run: RunFiles) -> tuple[str, list[str]]:
     """The page's title, and the facts that stand below it."""
-    options, plan = _dict(run.run.get("run")), _dict(run.run.get("plan"))
+    options, plan = nested(run.run.get("run")), nested(run.run.get("plan"))
     name = str(options.get("method", "A run"))
     if name in (*methods.available(), *TAUGHT):  # else a method of another version of unlabel: its plain name will do
         name = kind_of(name).title
-    data = _dict(run.run.get("data"))
+    data = nested(run.run.get("data"))
     spec = data.get("spec", options.get("data"))
     title = f"{name} on {short_name(str(spec))}" if spec else name
     epochs = plan.get("epochs", options.get("epochs"))
@@ -61,7 +61,7 @@ def heading(run: RunFiles) -> tuple[str, list[str]]:
     if updates and per_epoch:
         epochs = round(updates / per_epoch, 1)
         epochs = int(epochs) if epochs == int(epochs) else epochs
-    backbone = _dict(run.run.get("backbone")).get("name", options.get("backbone"))
+    backbone = nested(run.run.get("backbone")).get("name", options.get("backbone"))
     images = data.get("images")  # a count, or one for each collection
     counts = images if isinstance(images, list) else [images]
     said = [
@@ -76,7 +76,7 @@ def heading(run: RunFiles) -> tuple[str, list[str]]:
 
 def verdict(run: RunFiles) -> Verdict:
     """The verdict of the evaluation; without one, what the course of training says."""
-    found = _dict((run.evaluation or {}).get("verdict"))
+    found = nested((run.evaluation or {}).get("verdict"))
     if not found.get("state"):
         values = run.run.get("collapse_values")
         found = asdict(
@@ -94,7 +94,7 @@ def verdict(run: RunFiles) -> Verdict:
 
 def status(run: RunFiles) -> list[str]:
     """That it ended early, and what is still to be done with this run, one sentence each."""
-    stopped = _dict(run.run.get("stopped"))
+    stopped = nested(run.run.get("stopped"))
     said = []
     if stopped:
         said.append(
@@ -108,7 +108,7 @@ def status(run: RunFiles) -> list[str]:
             if isinstance(total, int) and total
             else f"{counted(seen, 'update is', 'updates are')}"
         )
-        command = _dict(run.run.get("run")).get("method") if run.run.get("origin") else "pretrain"
+        command = nested(run.run.get("run")).get("method") if run.run.get("origin") else "pretrain"
         said.append(f"Training is not finished: {done} done. `unlabel {command} --resume {run.folder}` goes on.")
     elif run.evaluation is None:
         said.append(
@@ -140,7 +140,7 @@ def tiles(run: RunFiles) -> list[Tile]:
                 else ""
             )
             made.append(Tile(label, percent(scores["run"]), note, bars))
-    closer = finite(_dict(evaluation.get("translation")).get("closer"))
+    closer = finite(nested(evaluation.get("translation")).get("closer"))
     if closer is not None:
         made.append(
             Tile(
@@ -151,7 +151,7 @@ def tiles(run: RunFiles) -> list[Tile]:
     if "run" in right:
         bars = [(WHO[who], percent(p), max(0.0, min(p, 100.0)), ROLES[who]) for who, p in right.items()]
         made.append(Tile("Classified right, top-1", percent(right["run"]), _spread(evaluation, right["run"]), bars))
-    made += _of_texts(_dict(evaluation.get("texts")))
+    made += _of_texts(nested(evaluation.get("texts")))
     rank, dimensions = finite(evaluation.get("effective_rank")), finite(evaluation.get("dimensions"))
     if rank is None and run.monitors:
         rank = finite(run.monitors[-1].get("effective_rank"))
@@ -175,7 +175,7 @@ def tiles(run: RunFiles) -> list[Tile]:
                 [],
             )
         )
-    cost = _dict(run.run.get("cost"))
+    cost = nested(run.run.get("cost"))
     if finite(cost.get("seconds")) is not None:
         speed = finite(cost.get("images_per_second"))
         made.append(
@@ -186,11 +186,11 @@ def tiles(run: RunFiles) -> list[Tile]:
 
 def _of_texts(found: dict[str, Any]) -> list[Tile]:
     """What a method that reads knows, beside guessing."""
-    named, searched = _dict(found.get("zeroshot")), _dict(_dict(found.get("retrieval")).get("text_to_image"))
+    named, searched = nested(found.get("zeroshot")), nested(nested(found.get("retrieval")).get("text_to_image"))
     made = []
     if finite(named.get("top1")) is not None:
         made.append(Tile("Zero-shot, top-1", percent(named["top1"]), f"guessing: {percent(named['chance1'])}", []))
-    if finite(first := _dict(searched.get("at")).get("1")) is not None:
+    if finite(first := nested(searched.get("at")).get("1")) is not None:
         guessing = f"of {searched['queries']:,}; guessing: {percent(searched['chance']['1'])}"
         made.append(Tile("Image found first by its text", percent(first), guessing, []))
     return made
@@ -198,7 +198,7 @@ def _of_texts(found: dict[str, Any]) -> list[Tile]:
 
 def _spread(evaluation: dict[str, Any], accuracy: float) -> str:
     """One standard error of a share: sqrt(p (1 - p) / n)."""
-    queries = _dict(evaluation.get("protocol")).get("queries")
+    queries = nested(evaluation.get("protocol")).get("queries")
     if not isinstance(queries, int) or queries < 1:
         return ""
     p = min(max(accuracy / 100, 0.0), 1.0)
@@ -209,7 +209,7 @@ def protocol(evaluation: dict[str, Any]) -> str:
     """The protocol in one line, to stand beside the numbers; what is long or nested stands among the settings."""
     found = {
         name: value
-        for name, value in _dict(evaluation.get("protocol")).items()
+        for name, value in nested(evaluation.get("protocol")).items()
         if name not in ("seed", "random", "pixels")
     }
     plain = {
@@ -220,7 +220,7 @@ def protocol(evaluation: dict[str, Any]) -> str:
 
 def protocols(evaluation: dict[str, Any]) -> dict[str, Any]:
     """The protocols of what has no place of its own for them, by kind of number."""
-    return _dict(evaluation.get("protocols"))
+    return nested(evaluation.get("protocols"))
 
 
 def shape_protocols(evaluation: dict[str, Any]) -> list[tuple[str, str]]:
@@ -265,8 +265,8 @@ def shape_numbers(evaluation: dict[str, Any]) -> list[tuple[str, str, str]]:
 
 def translated(evaluation: dict[str, Any]) -> Table | None:
     """The numbers of an image translation beside those of doing nothing."""
-    found = _dict(evaluation.get("translation"))
-    before, after = _dict(found.get("identity")), _dict(found.get("translation"))
+    found = nested(evaluation.get("translation"))
+    before, after = nested(found.get("identity")), nested(found.get("translation"))
     rows = [[_MEASURES.get(key, title_of(key)), number(before.get(key)), number(after[key])] for key in after]
     caption = "The translation and, as its control, the untouched inputs"
     return Table(caption, ["", "untouched", "translated"], rows, numeric=True) if rows else None
@@ -274,7 +274,7 @@ def translated(evaluation: dict[str, Any]) -> Table | None:
 
 def translation(evaluation: dict[str, Any]) -> list[Table]:
     """The same, and how it was measured."""
-    found = _dict(evaluation.get("translation"))
+    found = nested(evaluation.get("translation"))
     numbers = translated(evaluation)
     rest = flat({key: value for key, value in found.items() if key not in ("identity", "translation")})
     how = [Table("How it was measured", ["", ""], [list(row) for row in rest])] if rest else []
@@ -283,7 +283,7 @@ def translation(evaluation: dict[str, Any]) -> list[Table]:
 
 def settings(run: RunFiles) -> list[Table]:
     """Everything that was chosen for this run, a table for each group."""
-    origin = _dict(run.run.get("origin"))
+    origin = nested(run.run.get("origin"))
     groups = {
         "Run": run.run.get("run"),
         "Goes on from": {"run": origin["path"]} if "path" in origin else None,
@@ -299,7 +299,7 @@ def settings(run: RunFiles) -> list[Table]:
 
 def cost(run: RunFiles) -> Table | None:
     """Time, speed, memory."""
-    found = _dict(run.run.get("cost"))
+    found = nested(run.run.get("cost"))
     words = {
         "seconds": ("Training", duration),
         "aside": ("Readings and checkpoints", duration),
@@ -314,7 +314,7 @@ def cost(run: RunFiles) -> Table | None:
 
 def origins(run: RunFiles) -> list[Table]:
     """Versions, machine and data."""
-    versions = {"unlabel": run.run.get("unlabel"), **_dict(run.run.get("versions"))}
+    versions = {"unlabel": run.run.get("unlabel"), **nested(run.run.get("versions"))}
     versions["git commit of the working folder"] = run.run.get("git")
     groups = {
         "Versions": {k: v for k, v in versions.items() if v},
@@ -336,7 +336,7 @@ def flat(values: Mapping[str, Any], before: str = "") -> list[tuple[str, str]]:
 
 
 def _settings(caption: str, values: Any) -> Table | None:
-    rows = [list(row) for row in flat(_dict(values))]
+    rows = [list(row) for row in flat(nested(values))]
     return Table(caption, ["", ""], rows) if rows else None
 
 
@@ -351,7 +351,3 @@ def shown(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(shown(entry) for entry in value) or "none"
     return str(value)
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}

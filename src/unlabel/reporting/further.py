@@ -5,7 +5,7 @@ from typing import Any
 
 from unlabel.reporting.charts import CONTROLS, Table
 from unlabel.reporting.facts import protocol, protocols
-from unlabel.reporting.words import finite, percent
+from unlabel.reporting.words import finite, nested, percent
 
 _PROBES = {"linear": "linear probe", "knn": "nearest neighbours"}
 
@@ -48,8 +48,8 @@ def further(evaluation: dict[str, Any]) -> list[Section]:
 
 
 def _beside_chance(evaluation: dict[str, Any], name: str, title: str, caption: str) -> Section | None:
-    found = _table(evaluation.get(name))
-    scores = {who: _table(found.get(who)) for who in (*CONTROLS, "chance")}
+    found = nested(evaluation.get(name))
+    scores = {who: nested(found.get(who)) for who in (*CONTROLS, "chance")}
     rows = [
         [measure, *(_score(of.get(measure)) for of in scores.values())]
         for measure, value in scores["run"].items()
@@ -58,45 +58,45 @@ def _beside_chance(evaluation: dict[str, Any], name: str, title: str, caption: s
     if not rows:
         return None
     table = Table("In per cent", ["", *CONTROLS.values(), "guessing"], rows, numeric=True)
-    return Section(name, title, caption, [table], _table(found.get("protocol")))
+    return Section(name, title, caption, [table], nested(found.get("protocol")))
 
 
 def _robustness(evaluation: dict[str, Any]) -> Section | None:
-    found = _table(evaluation.get("robustness"))
-    tables = [_corrupted(words, _table(found.get(probe))) for probe, words in _PROBES.items() if probe in found]
+    found = nested(evaluation.get("robustness"))
+    tables = [_corrupted(words, nested(found.get(probe))) for probe, words in _PROBES.items() if probe in found]
     if not tables:
         return None
-    run = _table(_table(found.get("linear")).get("run"))
+    run = nested(nested(found.get("linear")).get("run"))
     caption = (
         f"Probes that were fitted on clean images: the linear one is right on {percent(run.get('clean'))} of clean and "
         f"on {percent(run.get('corrupted'))} of corrupted images, the mean over corruptions and "
         "severities; four further corruptions stand apart."
     )
-    return Section("robustness", "Corrupted images", caption, tables, _table(found.get("protocol")))
+    return Section("robustness", "Corrupted images", caption, tables, nested(found.get("protocol")))
 
 
 def _corrupted(words: str, found: dict[str, Any]) -> Table:
-    scores = [_table(found.get(who)) for who in CONTROLS]
+    scores = [nested(found.get(who)) for who in CONTROLS]
     kinds = [
-        [_table(of.get("corruptions")).get(name) for of in scores] for name in _table(scores[0].get("corruptions"))
+        [nested(of.get("corruptions")).get(name) for of in scores] for name in nested(scores[0].get("corruptions"))
     ]
-    names = [name.replace("_", " ") for name in _table(scores[0].get("corruptions"))]
+    names = [name.replace("_", " ") for name in nested(scores[0].get("corruptions"))]
     rows = [
         [title, *(_score(of.get(title)) for of in scores)]
         for title in ("clean", "corrupted", "further")
         if title in scores[0]
     ]
-    rows += [[name, *(_score(_table(of).get("mean")) for of in kind)] for name, kind in zip(names, kinds, strict=True)]
+    rows += [[name, *(_score(nested(of).get("mean")) for of in kind)] for name, kind in zip(names, kinds, strict=True)]
     return Table(f"Right by the {words}, in per cent", ["", *CONTROLS.values()], rows, numeric=True)
 
 
 def _swapped(evaluation: dict[str, Any]) -> Section | None:
-    found = _table(_table(evaluation.get("objects")).get("swapped"))
+    found = nested(nested(evaluation.get("objects")).get("swapped"))
     rows = [
-        [f"{words}, {kind}", *(_score(_table(_table(found.get(probe)).get(who)).get(kind)) for who in CONTROLS)]
+        [f"{words}, {kind}", *(_score(nested(nested(found.get(probe)).get(who)).get(kind)) for who in CONTROLS)]
         for probe, words in _PROBES.items()
         for kind in ("original", "swapped")
-        if _table(found.get(probe))
+        if nested(found.get(probe))
     ]
     if not rows:
         return None
@@ -106,7 +106,7 @@ def _swapped(evaluation: dict[str, Any]) -> Section | None:
 
 
 def _pointing(evaluation: dict[str, Any]) -> Section | None:
-    found = _table(_table(evaluation.get("objects")).get("pointing"))
+    found = nested(nested(evaluation.get("objects")).get("pointing"))
     if finite(found.get("run")) is None:
         return None
     head = {"run": CONTROLS["run"], "random": CONTROLS["random"], "centre": "the middle", "chance": "guessing"}
@@ -118,7 +118,7 @@ def _pointing(evaluation: dict[str, Any]) -> Section | None:
 
 
 def _zeroshot(evaluation: dict[str, Any]) -> Section | None:
-    found = _table(_table(evaluation.get("texts")).get("zeroshot"))
+    found = nested(nested(evaluation.get("texts")).get("zeroshot"))
     rows = [
         [f"top-{k}", _score(found.get(f"top{k}")), _score(found.get(f"chance{k}"))]
         for k in (1, 5)
@@ -132,14 +132,14 @@ def _zeroshot(evaluation: dict[str, Any]) -> Section | None:
 
 
 def _captions(evaluation: dict[str, Any]) -> Section | None:
-    found = _table(_table(evaluation.get("texts")).get("retrieval"))
+    found = nested(nested(evaluation.get("texts")).get("retrieval"))
     ways = {"text_to_image": "images by text", "image_to_text": "texts by image"}
-    known = {words: _table(found.get(name)) for name, words in ways.items() if _table(found.get(name)).get("at")}
+    known = {words: nested(found.get(name)) for name, words in ways.items() if nested(found.get(name)).get("at")}
     if not known:
         return None
-    ks = list(_table(next(iter(known.values()))["at"]))
+    ks = list(nested(next(iter(known.values()))["at"]))
     rows = [
-        [f"{words}{name}", *(_score(_table(recall.get(kind)).get(k)) for k in ks)]
+        [f"{words}{name}", *(_score(nested(recall.get(kind)).get(k)) for k in ks)]
         for words, recall in known.items()
         for kind, name in (("at", ""), ("chance", ", guessing"))
     ]
@@ -149,13 +149,9 @@ def _captions(evaluation: dict[str, Any]) -> Section | None:
 
 
 def _stated(evaluation: dict[str, Any], kind: str) -> dict[str, Any]:
-    return _table(protocols(evaluation).get(kind))
+    return nested(protocols(evaluation).get(kind))
 
 
 def _score(value: Any) -> str:
     known = finite(value)
     return "–" if known is None else f"{round(known, 1) + 0.0:.1f}".replace("-", "−")
-
-
-def _table(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}

@@ -8,7 +8,7 @@ import numpy as np
 from unlabel.reporting.charts import INK, RANDOM, RUN, SOFT, Chart, Table, axis, layout
 from unlabel.reporting.curves import thin
 from unlabel.reporting.files import RunFiles
-from unlabel.reporting.words import finite, number
+from unlabel.reporting.words import finite, nested, number
 
 _LISTED = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000)  # ranks in the table behind the spectrum
 _MANY = 400  # readings beyond which the path in the plane is thinned
@@ -22,7 +22,7 @@ def spectrum(evaluation: dict[str, Any]) -> Chart | None:
     values = _relative(evaluation.get("spectrum"))
     if values is None:
         return None
-    projection = _table(evaluation.get("projection"))
+    projection = nested(evaluation.get("projection"))
     projected = _relative(projection.get("spectrum"))
     lines = [("singular value", values, RUN)]
     if projected is not None:
@@ -120,7 +120,7 @@ def geometry(run: RunFiles) -> Chart | None:
     projected = _path(run, "projection_")
     evaluation = run.evaluation or {}
     final = _point("evaluated", evaluation)
-    random = _point("random weights, evaluated", _table(evaluation.get("untrained")))
+    random = _point("random weights, evaluated", nested(evaluation.get("untrained")))
     if len(path) + (final is not None) + (random is not None) < 2:
         return None
     data, legend = [], []
@@ -230,7 +230,3 @@ def _words(path: list[_Point]) -> list[dict[str, Any]]:
         }
         for point, text, shift in ends
     ]
-
-
-def _table(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}

@@ -3,7 +3,7 @@
 from typing import Any
 
 from unlabel.reporting.charts import BAD, COLOURS, CONTROLS, GOOD, OPEN, SOFT, Chart, Table, axis, layout
-from unlabel.reporting.words import chart_text, finite, listed, percent
+from unlabel.reporting.words import chart_text, finite, listed, nested, percent
 
 WORDS = {"kept": GOOD, "partly": OPEN, "discarded": BAD}  # as `unlabel.evaluation.factors.word` says
 _HUES = {"kept": "green", "partly": "amber", "discarded": "red"}
@@ -11,11 +11,11 @@ _HUES = {"kept": "green", "partly": "amber", "discarded": "red"}
 
 def accuracies(evaluation: dict[str, Any]) -> dict[str, dict[str, float]]:
     """{"kNN", "Linear top-1", "Linear top-5"} -> {"run", "random", "pixels"} in per cent, as far as known."""
-    linear = _table(evaluation.get("linear"))
+    linear = nested(evaluation.get("linear"))
     asked = {
-        "kNN": _table(evaluation.get("knn")),
-        "Linear top-1": {who: _table(scores).get("top1") for who, scores in linear.items()},
-        "Linear top-5": {who: _table(scores).get("top5") for who, scores in linear.items()},
+        "kNN": nested(evaluation.get("knn")),
+        "Linear top-1": {who: nested(scores).get("top1") for who, scores in linear.items()},
+        "Linear top-5": {who: nested(scores).get("top5") for who, scores in linear.items()},
     }
     known = {
         name: {who: value for who in CONTROLS if (value := finite(scores.get(who))) is not None}
@@ -87,7 +87,7 @@ def _lead(scores: dict[str, float]) -> str:
 
 def factors(evaluation: dict[str, Any]) -> list[Chart]:
     """One chart per kind of factor: classes by accuracy, numbers by R²."""
-    found = _table(evaluation.get("factors"))
+    found = nested(evaluation.get("factors"))
     made = []
     for kind, unit in (("class", "accuracy, %"), ("regression", "R²")):
         scores: dict[str, dict[str, Any]] = {
@@ -184,7 +184,3 @@ def _factor_chart(kind: str, unit: str, scores: dict[str, dict[str, Any]]) -> Ch
 
 def _score(value: float | None, kind: str) -> str:
     return "–" if value is None else f"{value:.1f}" if kind == "class" else f"{value:.2f}".replace("-", "−")
-
-
-def _table(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}

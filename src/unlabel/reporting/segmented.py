@@ -6,7 +6,7 @@ from typing import Any
 
 from unlabel.reporting.charts import CONTROLS, Table
 from unlabel.reporting.further import Section
-from unlabel.reporting.words import finite
+from unlabel.reporting.words import finite, nested
 
 FILES = {
     "segmentation": "by a linear layer",
@@ -25,27 +25,28 @@ def file_of(head: str, fine_tune: bool) -> str:
 
 def segmented(folder: Path) -> list[Section]:
     """The sections of what a run folder holds; files that are missing or damaged are left out."""
-    made = [section(name, _read(folder / f"{name}.json")) for name in FILES]
-    return [one for one in made if one is not None]
+    read = {name: _read(folder / f"{name}.json") for name in FILES}
+    return [section(name, found) for name, found in read.items() if _scored(found)]
 
 
-def section(name: str, found: dict[str, Any]) -> Section | None:
-    """What the file called `name` holds; None without a score."""
+def section(name: str, found: dict[str, Any]) -> Section:
+    """What the file called `name` holds."""
     scores = {who: of for who in _WHO if isinstance(of := found.get(who), dict)}
     rows = [
         [measure, *("–" if (v := finite(of.get(measure))) is None else f"{v:.2f}" for of in scores.values())]
         for measure in ("mIoU", "mAcc", "aAcc")
     ]
-    if "run" not in scores or rows[0][1] == "–":
-        return None
     table = Table("In per cent", ["", *(_WHO[who] for who in scores)], rows, numeric=True)
     caption = (
         "mIoU is the mean overlap and mAcc the mean accuracy over classes, aAcc the share of right pixels, all counted "
         "over the whole test set."
     )
-    stated = found.get("protocol")
     title = f"The class of every pixel, {FILES[name]}"
-    return Section(name, title, caption, [table], stated if isinstance(stated, dict) else {})
+    return Section(name, title, caption, [table], nested(found.get("protocol")))
+
+
+def _scored(found: dict[str, Any]) -> bool:
+    return finite(nested(found.get("run")).get("mIoU")) is not None
 
 
 def _read(path: Path) -> dict[str, Any]:

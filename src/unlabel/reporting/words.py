@@ -15,6 +15,11 @@ def finite(value: Any) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
+def nested(value: Any) -> dict[str, Any]:
+    """The value where it holds others by name, else none: a damaged file reads as one that lacks them."""
+    return value if isinstance(value, dict) else {}
+
+
 def number(value: Any) -> str:
     """About three significant digits, thousands apart; says so where it is no finite number."""
     if value is None:
