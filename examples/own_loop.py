@@ -1,21 +1,29 @@
-"""A method's loss in somebody else's loop: no trainer, no run folder."""
+"""A method in a loop of your own: no trainer, no run folder. Whatever a method does after an update, `advance` does."""
 
 import torch
 
 from unlabel.data.loader import ViewLoader
 from unlabel.data.shapes import Shapes
-from unlabel.methods.simclr import SimCLR
+from unlabel.methods.byol import BYOL
 from unlabel.nn import backbones
+from unlabel.optim.plan import Plan
 
+IMAGES, UPDATES, BATCH = 2_000, 30, 64
+
+torch.manual_seed(0)
 backbone = backbones.build(backbones.resolve("tiny_resnet", 32))
-method = SimCLR(backbone, temperature=0.2, projector_width=256)
-optimiser = torch.optim.AdamW(method.parameters(), lr=2e-3)
-loader = ViewLoader([Shapes(5_000)], method.views(32), batch_size=128, seed=0, stop=100)
+method = BYOL(backbone, projector_width=256, projector_dim=64)
+method.plan = Plan(optimiser="adamw", lr=2e-3, lr_per=None)
+method.begin(images=IMAGES, updates=UPDATES, batch_size=BATCH)  # schedules, memory banks
+(optimiser,) = method.configure_optimizers()
 
-for update, batch in enumerate(loader):
-    loss = method.loss(batch)
+for batch in ViewLoader([Shapes(IMAGES)], method.views(32), batch_size=BATCH, seed=0, stop=UPDATES):
+    method.set_rates([optimiser])
+    loss = method.total(method.loss(batch))
     optimiser.zero_grad()
     loss.backward()
+    method.before_update()
     optimiser.step()
-    if update % 10 == 0:
-        print(update, round(loss.item(), 3))
+    method.advance()  # the teacher follows
+    if method.updates % 10 == 0:
+        print(method.updates, round(loss.item(), 3))

@@ -3,11 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from unlabel.data.loader import ViewLoader
-from unlabel.data.shapes import Shapes
 from unlabel.methods import Method
-from unlabel.nn import backbones
-from unlabel.optim.plan import Plan, make_optimiser
+from unlabel.optim.plan import Plan
 from unlabel.views import Batch, Recipe, named
 
 
@@ -28,12 +25,21 @@ class Agreement(Method):
         return {"agree": F.mse_loss(z1, z2), "spread": self.spread * F.relu(1 - z1.std(0)).mean()}
 
 
-method = Agreement(backbones.build(backbones.resolve("tiny_resnet", 32)))
-(player,) = method.players()
-optimiser = make_optimiser(player.parameters, method.plan, batch_size=64)
-for batch in ViewLoader([Shapes(1_000)], method.views(32), batch_size=64, seed=0, stop=20):
-    loss = method.total(method.loss(batch))
-    optimiser.zero_grad()
-    loss.backward()
-    optimiser.step()
-print({name: round(float(term), 3) for name, term in method.terms.items()})
+def main() -> None:
+    """Train it with Lightning, on views behind torch's DataLoader."""
+    import pytorch_lightning as pl
+    from torch.utils.data import DataLoader
+
+    from unlabel.data import Views
+    from unlabel.data.shapes import Shapes
+    from unlabel.nn import backbones
+
+    method = Agreement(backbones.build(backbones.resolve("tiny_resnet", 32)))
+    views = Views([Shapes(1_000)], method.views(32), seed=0)
+    loader = DataLoader(views, 64, shuffle=True, drop_last=True, collate_fn=Views.collate)
+    pl.Trainer(max_epochs=2, accelerator="cpu", logger=False, enable_checkpointing=False).fit(method, loader)
+    print({name: round(float(term), 3) for name, term in method.terms.items()})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,7 @@
 """Finished runs of a study without their weights, so that it goes on where it was, on any machine.
 
 Each run is a line of benchmarks/evidence/runs/STUDY.jsonl: what it was told, what it measured and what its network is.
-Put back into a run folder, that is all a leaderboard reads.
+Put back into a run folder, that is all a leaderboard reads. What was told otherwise than a study says now stays out.
 """
 
 import json
@@ -19,23 +19,27 @@ LEFT_OUT = ("spectrum", "confusion", "in_plain_timm")  # long, and no part of a 
 DIGITS = 6
 
 
-def keep(study: str, out: Path, folders: dict[str, Path | None], needs: tuple[str, ...]) -> None:
-    """Write the finished runs below `out` that have all files they need, without folders of this machine."""
+def keep(study: str, out: Path, folders: dict[str, Path | None], told: dict[str, Any], needs: tuple[str, ...]) -> None:
+    """Write the finished runs below `out` that have all files they need, without folders of this machine.
+
+    told  the options of the study, the user's folders in braces, and how many runs it trains at once
+    """
     lines = []
     for place in sorted(path for path in out.iterdir() if all((path / name).exists() for name in needs)):
         if RunFolder(place).finished:
             read = {name: read_json(place / name, f"{place / name} is damaged") for name in _there(place)}
-            lines.append(_swapped(json.dumps({"name": place.name, **_short(read)}), _names(out, folders)))
+            lines.append(_swapped(json.dumps({"name": place.name, "told": told, **_short(read)}), _names(out, folders)))
     if lines:
         write_atomically(KEPT / f"{study}.jsonl", ("\n".join(lines) + "\n").encode())
 
 
-def restore(study: str, out: Path, folders: dict[str, Path | None]) -> None:
-    """Put the kept runs that `out` does not have into it, as if they had been trained here."""
+def restore(study: str, out: Path, folders: dict[str, Path | None], told: dict[str, Any]) -> None:
+    """Put the kept runs that `out` does not have into it, as if they had been trained here; see `keep`."""
     for line in _lines(study):
         found = json.loads(_swapped(line, {here: name for name, here in _names(out, folders).items()}))
-        place = out / found.pop("name")
-        if not (place / "run.json").exists():
+        place, as_told = out / found.pop("name"), json.loads(line)["told"] == told
+        del found["told"]
+        if as_told and not (place / "run.json").exists():
             for name, content in sorted(found.items(), key=lambda item: item[0] == "run.json"):  # which says finished
                 write_json(place / name, content)
 

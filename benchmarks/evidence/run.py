@@ -74,7 +74,8 @@ def main() -> None:
         out.mkdir(parents=True, exist_ok=True)
         (out / "remarks.json").write_text(json.dumps(json.loads(remarks.read_text()).get(name, {})))
         same_bench(out, chosen, study.jobs)
-        restore(name, out, folders)
+        told = {**study.options, "jobs": study.jobs}
+        restore(name, out, folders, told)
         compare = partial(unlabel.bench, study.entries, out=out, jobs=study.jobs, **chosen)
         for seeds in accumulate([[seed] for seed in arguments.seeds or study.seeds]):
             try:
@@ -85,7 +86,7 @@ def main() -> None:
             except Interrupted as asked:
                 raise SystemExit(str(asked)) from None
             finally:
-                keep(name, out, folders, needs=FILES if study.segment else FILES[:3])
+                keep(name, out, folders, told, needs=FILES if study.segment else FILES[:3])
         (HERE / f"{name}.json").write_text(json.dumps(record(name, out), indent=1) + "\n")
         write_tables()
 

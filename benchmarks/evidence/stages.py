@@ -50,7 +50,8 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/evidence"))
     arguments = parser.parse_args()
     options = {"pretrain": PRETRAIN, "finetune": FINETUNE, "distil": DISTIL}
-    found = json.loads(STAGES.read_text())["seeds"] if STAGES.exists() else {}
+    record = json.loads(STAGES.read_text()) if STAGES.exists() else {}
+    found = record["seeds"] if record.get("options") == options else {}  # of other options nothing is kept
     for seed in arguments.seeds:
         if str(seed) not in found:
             found[str(seed)] = stages(arguments.cifar10, seed, arguments.runs / "stages")

@@ -91,11 +91,14 @@ def test_runs_kept_as_evidence_give_the_same_leaderboard_in_another_place(
     monkeypatch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks" / "evidence"))
     kept = importlib.import_module("kept")
     monkeypatch.setattr(kept, "KEPT", tmp_path / "kept")
-    kept.keep("study", done, {"cifar10": None}, kept.FILES[:3])
+    told = {"epochs": 1, "jobs": 1}
+    kept.keep("study", done, {"cifar10": None}, told, kept.FILES[:3])
     text = (tmp_path / "kept" / "study.jsonl").read_text()
     assert len(text.splitlines()) == 4 and str(done) not in text and "{runs}" in text
     out = tmp_path / "elsewhere"
-    kept.restore("study", out, {"cifar10": None})
+    kept.restore("study", out, {"cifar10": None}, told | {"epochs": 2})
+    assert not out.exists()  # what was trained for longer or shorter is no part of the study any more
+    kept.restore("study", out, {"cifar10": None}, told)
     assert all(benching._finished(place) for place in out.iterdir())
     entries = {name: [out / f"{name}-{seed}" for seed in (0, 1)] for name in ("simclr", "simclr-objective-dcl")}
     write_leaderboard(out, entries)
@@ -118,6 +121,21 @@ def test_all_mistakes_are_told_at_once_and_nothing_is_written(tmp_path: Path) ->
     for part in ("temperature", "byol", "seeds must be different", "`seed` is not for a bench", "jobs must be from 1"):
         assert part in said
     assert not (tmp_path / "x").exists()
+
+
+def test_every_entry_has_a_folder_of_its_own() -> None:
+    entries = [
+        "simclr data=фото",
+        "simclr data=猫",
+        "a lr=-0.5",
+        "a lr=0.5",
+        "a data=x/a",
+        "a data=x-a",
+        "a b=" + 300 * "c",
+    ]
+    names = [benching._folder_name(entry, 0) for entry in entries]
+    assert len(set(names)) == len(names) and all(len(name) < 200 and name.isascii() for name in names)
+    assert benching._folder_name("simclr objective=dcl", 1) == "simclr-objective-dcl-1"
 
 
 def test_an_open_quotation_mark_and_a_file_as_folder_are_faults(tmp_path: Path) -> None:

@@ -169,6 +169,13 @@ def test_translation_is_evaluated_against_its_input(cut_run: Path) -> None:
     assert (cut_run / "artifacts" / "translations.png").exists() and (cut_run / "report.html").exists()
 
 
+def test_one_domain_is_too_little_to_evaluate_a_translation(cut_run: Path, pictures: Path) -> None:
+    before = (cut_run / "evaluation.json").read_bytes()
+    with pytest.raises(Fault, match="two domains"):
+        unlabel.evaluate(cut_run, data=str(pictures))
+    assert (cut_run / "evaluation.json").read_bytes() == before
+
+
 def test_mae_draws_reconstructions(vit_run: Path) -> None:
     assert Image.open(vit_run / "artifacts" / "reconstructions.png").size[0] > 32
 
@@ -191,16 +198,21 @@ def test_everything_is_evaluated_where_it_is_asked_for(cnn_run: Path, tmp_path: 
         assert set(found["robustness"][probe]) == {"run", "random", "pixels"}
     assert found["robustness"]["protocol"]["severities"].endswith("CIFAR-10-C, at 32 px")
     page = (run / "report.html").read_text()
-    names = ["retrieval", "clustering", "robustness", *(("swapped",) if "objects" in found else ())]
+    names = ["retrieval", "clustering", "robustness", "swapped"]
     assert all(f'id="fig-{name}"' in page for name in names)
     assert set(found["subject"]) == {"weights", "memory", "queries"} and found["remarks"] == []
     assert found["protocols"]["factors"]["weights"] == found["protocol"]["weights"] != ""
     # Again without: kept, for weights, images and protocols are the same; of other images: told that it is gone.
     again = unlabel.evaluate(run, data="shapes:200").evaluation
-    assert again["kept"] == ["clustering", "robustness"] and again["robustness"] == found["robustness"]
+    assert again["kept"] == ["clustering", "robustness", "objects"] and again["robustness"] == found["robustness"]
+    assert again["objects"] == found["objects"] and again["protocols"]["swapped"] == found["protocols"]["swapped"]
     assert "as measured before" in again["remarks"][0] and again["remarks"][0] in (run / "report.html").read_text()
     other = unlabel.evaluate(run, data="shapes:220").evaluation
-    assert other["clustering"] is other["robustness"] is None and "other weights or images" in other["remarks"][0]
+    assert (
+        other["clustering"] is other["robustness"] is None
+        and "objects" not in other
+        and "other weights or images" in other["remarks"][0]
+    )
 
 
 def test_everything_needs_labels_and_a_representation(cnn_run: Path, cut_run: Path, pictures: Path) -> None:

@@ -71,16 +71,42 @@ def test_views_behind_a_dataloader_are_those_of_our_loader(workers):
     assert np.array_equal(batch.records[0][there], ours.records[0][order][there])
 
 
-def test_a_method_trains_on_a_dataloader():
-    method = get("simclr")(backbones.build(backbones.resolve("tiny_resnet", 16)), projector_width=8, projector_dim=4)
-    method.plan = type(method).plan
+class Seen(pl.Callback):
+    """What an update was made with."""
+
+    def __init__(self) -> None:
+        self.rates, self.pixels = [], []
+
+    def on_train_batch_end(self, trainer, method, outputs, batch, batch_idx) -> None:
+        self.rates.append(trainer.optimizers[0].param_groups[0]["lr"])
+        self.pixels.append(batch.views[0][batch.index == 0].sum().item())
+
+
+def fit(method, loader, **options):
+    seen = Seen()
+    trainer = pl.Trainer(**options, accelerator="cpu", logger=False, enable_checkpointing=False, callbacks=[seen],
+                         enable_progress_bar=False, enable_model_summary=False)  # fmt: skip
+    trainer.fit(method, loader)
+    return seen
+
+
+@pytest.mark.parametrize("workers", [{}, {"num_workers": 1, "persistent_workers": True}])
+def test_a_method_trains_with_a_trainer_of_the_users(workers):
+    method = get("instdisc")(backbones.build(backbones.resolve("tiny_resnet", 16)), projector_dim=8, negatives=4)
     images = torch.randint(0, 256, (16, 3, 16, 16), dtype=torch.uint8)
     views = Views([open_source(TensorDataset(images))], method.views(16), seed=0)
-    before = method.projector[0].weight.clone()
-    trainer = pl.Trainer(max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False,
-                         enable_progress_bar=False, enable_model_summary=False)  # fmt: skip
-    trainer.fit(method, DataLoader(views, 8, shuffle=True, collate_fn=Views.collate))
-    assert method.updates == 2 and not torch.equal(before, method.projector[0].weight)
+    seen = fit(method, DataLoader(views, 8, shuffle=True, collate_fn=Views.collate, **workers), max_epochs=3)
+    assert (method.updates, method.total_updates, method.total_epochs) == (6, 6, 3.0)
+    assert method.plan.batch_size == 8 and all(0 < rate <= method.plan.peak(8) for rate in seen.rates)
+    shown = [pixels for pixels in seen.pixels if pixels]  # of image 0, once an epoch
+    assert len(set(shown)) == 3  # and other views each time
+
+
+def test_a_length_that_nobody_knows_is_a_fault():
+    method = get("simclr")(backbones.build(backbones.resolve("tiny_resnet", 16)), projector_width=8, projector_dim=4)
+    views = Views([Numbers(12)], method.views(16), seed=0)
+    with pytest.raises(Fault, match="give the trainer max_epochs"):
+        fit(method, DataLoader(views, 4, collate_fn=Views.collate), max_epochs=-1)
 
 
 def test_two_domains_need_two_sources():

@@ -270,6 +270,15 @@ def test_without_thumbnails_the_map_stays_and_the_gallery_says_why(tmp_path: Pat
     assert "Duplicates and outliers were not looked for" in page.text
 
 
+@pytest.mark.parametrize(("broken", "why"), [(40, "40 embeddings are not finite numbers"), (0, "it takes two classes")])
+def test_why_there_is_no_accuracy_of_labelled_images(tmp_path: Path, broken: int, why: str) -> None:
+    folder = make_run(tmp_path, queries=40, updates=20)
+    found = evaluation(np.random.default_rng(0), ["cat", "dog"], 40)
+    write_json(folder / "evaluation.json", found | {"knn": None, "linear": None, "non_finite": broken})
+    page = Page(write_report(folder))
+    assert f"kNN and linear accuracy were not measured: {why}" in page.text and "No labels" not in page.text
+
+
 def test_training_that_broke(tmp_path: Path) -> None:
     write_json(tmp_path / "run.json", run_json(10, 0) | {"finished": False})
     write_metrics(tmp_path, [{"update": u, "loss": float("nan"), "lr": float("inf"), "terms": {}} for u in range(1, 9)])

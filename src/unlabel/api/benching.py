@@ -1,5 +1,6 @@
 """Many methods on the same images under one protocol: some seeds each, one process a run, one leaderboard."""
 
+import hashlib
 import os
 import re
 import shlex
@@ -23,10 +24,12 @@ from unlabel.engine.folder import RunFolder, read_json, write_json
 from unlabel.engine.loggers import need
 from unlabel.engine.places import check_folder
 from unlabel.errors import Fault, Faults, Interrupted
-from unlabel.reporting.leaderboard import last_words, log_of, write_leaderboard
+from unlabel.reporting.leaderboard import last_words, log_of, remarks_in, write_leaderboard
 
 _OWN = ("out", "seed", "resume", "method", "controls")
 """Options of a single run that a bench sets itself."""
+
+_LONGEST = 150  # letters of a folder's name that come from an entry
 
 _GLANCE = 0.1  # seconds between looks at whether a run is over
 
@@ -70,6 +73,7 @@ def bench(
     rows = {entry: _options_of(entry, chosen) for entry in _expanded(entries)}
     _check(rows, chosen, seeds, jobs)
     same_bench(out, chosen, jobs)
+    remarks_in(out)  # a mistake in there is told before anything starts
     begun = time.monotonic()
     places = {(entry, seed): out / _folder_name(entry, seed) for seed in seeds for entry in rows}
     done = {place for place in places.values() if _finished(place)}
@@ -179,7 +183,12 @@ def same_bench(out: Path, chosen: dict[str, Any], jobs: int = 1) -> None:
 
 
 def _folder_name(entry: str, seed: int) -> str:
-    return f"{re.sub(r'[^A-Za-z0-9_.]+', '-', entry)}-{seed}"
+    """A name that is readable, and no other entry's: what a folder cannot be called is told apart by a digest."""
+    name = re.sub(r"[ =]", "-", entry)
+    safe = re.sub(r"[^A-Za-z0-9_.-]", "-", name)[:_LONGEST]
+    if safe != name:
+        safe += f"-{hashlib.sha256(entry.encode('utf-8', 'replace')).hexdigest()[:6]}"
+    return f"{safe}-{seed}"
 
 
 def _finished(place: Path) -> bool:

@@ -39,7 +39,8 @@ def evaluate(run: str | Path, *, data: str | None = None, all: bool = False, con
 
     Of a fine-tuned or distilled run: how often it is right. Renews evaluation.json and the report.
 
-    data: the images; default: those the run was given. Labels are class folders, or those of the data set.
+    data: the images; default: those the run was given. Labels are class folders, or those of the data set. Fault for a
+    run that translates: it needs two domains.
     all: measure clustering too, accuracy on corrupted images, for which the network and its control see 96 times a
     thousand images (how long that takes is told when it begins), and what becomes of objects where masks are known. All
     that labels allow without training a network: fine-tuning is `finetune`, segmentation `segment`. Fault where there
@@ -49,6 +50,11 @@ def evaluate(run: str | Path, *, data: str | None = None, all: bool = False, con
     """
     folder = RunFolder(run)
     job, method = load_method(run)
+    if data is not None and isinstance(method, Translates):
+        raise Fault(
+            f"{run} translates between two domains, and `data` is one: leave it out, and give both to `pretrain` as "
+            "`eval_data` and `eval_data_b`"
+        )
     chosen = job.run if data is None else Run(**{**vars(job.run), "eval_data": data})
     sources = open_lesson(job).sources if job.origin and data is None else open_sources(chosen)
     finish(job, method, sources, folder, console or Console(stderr=True), everything=all)

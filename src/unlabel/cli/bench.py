@@ -24,13 +24,12 @@ def bench(words: tuple[str, ...]) -> None:
     --jobs (default 1): so many runs at once, each on its share of the cores, for small networks gain little from a
     second one. Finished runs are kept: the same command goes on where it was stopped.
     """
-    # An entry with options stands in quotes, so it has a space; a bare name=value is an option of every run.
+    # An entry with options stands in quotes: what is before its first = is no name. A bare name=value is of every run.
     from unlabel.engine.run import FLAGS
 
-    entries, options, faults = parse([word for word in words if " " not in word], FLAGS)
+    entries, options, faults = parse(words, FLAGS)
     if faults:
         raise Fault("; ".join(faults))
-    entries += [word for word in words if " " in word]
     seeds = options.pop("seeds", "0,1,2")
     if not all(part.strip().isdecimal() for part in seeds.split(",")):
         raise Fault(f"--seeds is whole numbers with commas between them, such as 0,1,2, not {seeds}")

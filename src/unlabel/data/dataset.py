@@ -72,7 +72,8 @@ class Views(Dataset[Batch]):
         DataLoader(Views([source], recipe, seed=0), 256, shuffle=True, num_workers=8, collate_fn=Views.collate)
 
     Item i is a batch of one; the views are those that `ViewLoader` draws of picture i in the same epoch. A picture that
-    cannot be read gives its place to the next. Call `set_epoch` before each epoch, or all have the views of the first.
+    cannot be read gives its place to the next. Call `set_epoch` before each epoch, or all have the views of the first;
+    where Lightning trains it, a method does so itself.
     `tokenise` is that of `ViewLoader`.
     """
 
@@ -81,27 +82,33 @@ class Views(Dataset[Batch]):
     ) -> None:
         if recipe.looks_at_objects:
             raise Fault("views that look at salient objects are drawn by `ViewLoader` alone: take it, or other views")
-        self.sources, self.recipe, self.seed, self.epoch = sources_of(recipe, sources), recipe, seed, 0
+        self.sources, self.recipe, self.seed = sources_of(recipe, sources), recipe, seed
         self.tokenise = tokenise
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # workers that persist are told too
 
     def set_epoch(self, epoch: int) -> None:
         """Which epoch's views are drawn."""
-        self.epoch = epoch
+        self._epoch.fill_(epoch)
+
+    @property
+    def epoch(self) -> int:
+        """Which epoch's views are drawn now."""
+        return int(self._epoch)
 
     def __len__(self) -> int:
         return max(len(source) for source in self.sources)
 
     def __getitem__(self, i: int) -> Batch:
-        found = [_readable(source, i) for source in self.sources]
+        found, epoch = [_readable(source, i) for source in self.sources], self.epoch
         indices = [np.array([index], np.int64) for index, _ in found]
         sizes = [np.array([image.shape[1:]], np.int64) for _, image in found]
-        records, masks = sample_all(self.recipe, seed=self.seed, epoch=self.epoch, indices=indices, sizes=sizes)
+        records, masks = sample_all(self.recipe, seed=self.seed, epoch=epoch, indices=indices, sizes=sizes)
         views = [
             render_batch([found[view.source][1]], record, view)
             for view, record in zip(self.recipe.views, records, strict=True)
         ]
         hidden = None if masks is None else torch.from_numpy(masks)
-        tokens = tokens_of(self.tokenise, self.sources[0], indices[0], seed=self.seed, epoch=self.epoch)
+        tokens = tokens_of(self.tokenise, self.sources[0], indices[0], seed=self.seed, epoch=epoch)
         return Batch(views, torch.from_numpy(indices[0]), records, hidden, tokens)
 
     @staticmethod

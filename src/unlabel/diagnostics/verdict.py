@@ -1,13 +1,16 @@
 """What the numbers of a run amount to, in one sentence and one piece of advice.
 
 The rules are asked in this order; the first that has its evidence speaks. D is the number of dimensions, n the
-number of images measured; the margin of an accuracy p in % is max(1, 2 sqrt(p (100 - p) / n + s²)) points, with s = 1.8
-against random weights, for two networks of random weights differ by as much, and s = 0 otherwise.
+number of images measured; the margin of an accuracy p in % is 2 sqrt(v / n + s² v / 1875) points, with v = p (100 - p),
+and no less than the least of 1, p / 4 and (100 - p) / 4. s = 1.8 against random weights, for two networks of random
+weights differ by as much near 25 %, where v = 1875; s = 0 otherwise.
 
     diverging               the last loss, a reading or an embedding is not a finite number; or the loss (mean of the
-                            last tenth of at least 20 lines) is above three times what it was in the first tenth
+                            last tenth of at least 20 lines) is above three times what it was in the first tenth, and
+                            an evaluation with labels does not show that it learned
     learning, or
-    not-better-than-identity   image translation: whether translations are closer to the target domain than inputs
+    not-better-than-identity   image translation: whether translations are closer to the target domain than inputs: the
+                            Frechet distance by 5 %, and the kernel distance too
     too-short               neither an evaluation of embeddings nor three readings; or, where nothing of the two lines
                             below was found and labels do not show that it learned, fewer than 30 updates
     collapsed               the feature std is below 5 % of 1/sqrt(D), its healthy value, and below half of what the
@@ -68,6 +71,7 @@ COLLAPSED = 0.05  # of the healthy standard deviation
 FEW = 0.03  # of the directions
 FEW_IN_LOSS = 2.0  # directions
 FEWER_IN_LOSS = 0.15  # of those with untrained weights
+CLOSER = 0.05  # of the distance of untouched inputs
 LEAST_READINGS, ENOUGH_READINGS = 3, 6
 LEAST_UPDATES = 30
 _UNMEASURED = "there are no labels, so how useful the embeddings are was not measured"
@@ -136,7 +140,7 @@ def _diverging(e: Evidence) -> Verdict | None:
     tenth = len(known) // 10
     if tenth >= 2:
         first, last = fmean(known[:tenth]), fmean(known[-tenth:])
-        if first > 0 and last > 3 * first:
+        if first > 0 and last > 3 * first and not e.proven:
             sentence = f"The loss rose: on average it is {last:.4g} of late, and was {first:.4g} at first."
             return Verdict("diverging", sentence, advice)
     return None
@@ -148,11 +152,13 @@ def _translation(e: Evidence) -> Verdict | None:
         return None
     before, after = found["identity"]["fd"], found["translation"]["fd"]
     numbers = f"Frechet distance {after:.4g} to the target domain, against {before:.4g} for untouched inputs"
-    if found["closer"] > 0:
+    agree = not finite(kid := found["translation"].get("kid")) or kid < found["identity"]["kid"]
+    if found["closer"] >= CLOSER and agree:
         advice = "Look at the translations in the report: a distance does not see whether the content was kept."
         return Verdict("learning", f"Translations are {100 * found['closer']:.0f} % closer ({numbers}).", advice)
     advice = "Train longer, and look at the translations in the report for what goes wrong."
-    return Verdict("not-better-than-identity", f"Translations are no closer than the inputs were ({numbers}).", advice)
+    sentence = f"Translations are no closer than the inputs were, or hardly ({numbers})."
+    return Verdict("not-better-than-identity", sentence, advice)
 
 
 def _too_short(e: Evidence) -> Verdict | None:
@@ -225,9 +231,9 @@ def _narrow(e: Evidence) -> Verdict | None:
 def _begun(e: Evidence) -> Verdict | None:
     if e.last is None or e.last >= LEAST_UPDATES:
         return None
-    leads = e.leads("random")
-    if any(lead > 0 for lead in leads.values()):
+    if e.proven:
         return None
+    leads = e.leads("random")
     sentence = f"There is too little to judge by: {e.last} update{'' if e.last == 1 else 's'} of training"
     sentence += f", after which it is not better than random weights: {_scores(e, leads)}." if leads else "."
     return Verdict("too-short", sentence, "Train longer." if e.finished else "Wait for more readings.")
@@ -254,7 +260,7 @@ def _stuck(e: Evidence) -> Verdict | None:
 def _useless(e: Evidence) -> Verdict | None:
     leads, knn = e.leads("random"), e.knn
     if leads:
-        if max(leads.values()) > 0:
+        if e.proven:
             return None
         sentence = f"On {e.queries:,} images with labels it is not better than random weights: {_scores(e, leads)}."
     else:

@@ -1,5 +1,6 @@
 """After training: the backbone, the pictures, the evaluation with its controls, the verdict in words."""
 
+import json
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -27,6 +28,7 @@ from unlabel.engine.towers import Towers
 from unlabel.errors import Fault
 from unlabel.evaluation.evaluate import Progress, evaluate
 from unlabel.evaluation.features import Features, extract
+from unlabel.evaluation.kinds import KINDS
 from unlabel.evaluation.objects import evaluate_objects
 from unlabel.evaluation.protocol import Protocol, balanced
 from unlabel.evaluation.texts import evaluate_texts
@@ -73,14 +75,10 @@ def assess(
     device = torch.device(job.settings.device)
     method.to(device)
     if isinstance(method, Translates):
-        _judged(
-            {
-                "translation": evaluate_translation(
-                    method.translate, sources.memory, sources.queries, size=job.size, device=device
-                )
-            },
-            folder,
+        translated = evaluate_translation(
+            method.translate, sources.memory, sources.queries, size=job.size, split=sources.split, device=device
         )
+        _judged({"translation": translated}, folder)
         return []
     protocol = Protocol(split=sources.split, data=sources.queries.name, weights=whose(method))
     subject, earlier = subject_of(method, sources), _earlier(folder)
@@ -99,7 +97,6 @@ def assess(
         before=earlier if alike else None,
         everything=everything,
     )
-    result |= {"subject": subject, "remarks": remarks(result, earlier, folder.path)}
     wanted = everything or job.run.saliency is not None or recipe(job, method).looks_at_objects
     if sources.queries.masked and wanted and not result["non_finite"]:
         result["objects"] = evaluate_objects(
@@ -108,6 +105,9 @@ def assess(
             protocol=protocol,
         )  # fmt: skip
         result["protocols"] |= result["objects"].pop("protocols")
+    elif alike and sources.queries.masked and not result["non_finite"]:
+        _keep_objects(result, earlier)
+    result |= {"subject": subject, "remarks": remarks(result, earlier, folder.path)}
     if isinstance(method, Reads):
         queries, tokenise = sources.queries, Tokeniser.read(folder.tokeniser)
         result["texts"] = evaluate_texts(
@@ -121,6 +121,16 @@ def assess(
     write_embeddings(folder.embeddings, features, sources.queries)
     _judged(result, folder)
     return [int(i) for i in features.index]
+
+
+def _keep_objects(result: dict[str, Any], earlier: dict[str, Any]) -> None:
+    """Take over what was found of objects, of the same weights and images, where it would be measured alike."""
+    known = {name: how for name, how in earlier.get("protocols", {}).items() if name in ("pointing", "swapped")}
+    current = all(how.get("version") == KINDS[name].version for name, how in known.items())
+    if earlier.get("objects") and current and earlier["protocol"] == json.loads(json.dumps(result["protocol"])):
+        result["objects"] = earlier["objects"]
+        result["protocols"] |= known
+        result["kept"].append("objects")
 
 
 def _can_be_asked_everything(method: Method, sources: Sources, folder: RunFolder) -> None:

@@ -1,6 +1,7 @@
 """Which images train, and which ones evaluation remembers and asks about. Labels are never shown to training."""
 
 from dataclasses import dataclass
+from os.path import abspath
 
 import numpy as np
 
@@ -144,12 +145,18 @@ def _with_evaluation_data(run: Run, data: Source) -> Sources:
         asked = Cached(open_source(given, split="test"), CACHE_BYTES)
         return Sources([data], memory, asked, "memory and queries: train and test split of the evaluation data")
     queries: Source = Cached(open_source(given), CACHE_BYTES)
-    if _labelled(data) and data.classes == queries.classes:
+    if _labelled(data) and data.classes == queries.classes and not _overlap(data, queries):
         return Sources([data], data, queries, "queries: the evaluation data; memory: the training images")
     if _labelled(queries):
         rest, held_out = _divide(queries, 0.2, MOST_HELD_OUT)
         return Sources([data], rest, held_out, "memory and queries: four fifths and one fifth of the evaluation data")
     return Sources([data], queries, queries, "no labels: the evaluation data")
+
+
+def _overlap(one: Source, other: Source) -> bool:
+    """Whether an image is in both: asked about, it would be its own nearest neighbour."""
+    there = {abspath(one.path(i)) for i in range(len(one))}
+    return any(abspath(other.path(i)) in there for i in range(len(other)))
 
 
 def image_size(source: Source) -> int:

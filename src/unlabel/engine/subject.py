@@ -12,7 +12,7 @@ from unlabel.engine.sources import Sources
 from unlabel.evaluation.shape import MANY, MOST_VIEWS, lidar_views
 from unlabel.methods import Method
 
-_WORDS = {"clustering": "clustering", "robustness": "corrupted images"}
+_WORDS = {"clustering": "clustering", "robustness": "corrupted images", "objects": "objects"}
 _WHO = {"random": "random weights", "pixels": "raw pixels"}
 
 
@@ -58,7 +58,7 @@ def remarks(result: Mapping[str, Any], earlier: Mapping[str, Any], run: Path) ->
     if result["kept"]:
         words = " and ".join(_WORDS[name] for name in result["kept"])
         said.append(f"{words}: as measured before, of the same weights and images by the same protocol")
-    gone = [words for name, words in _WORDS.items() if earlier.get(name) and not result[name]]
+    gone = [words for name, words in _WORDS.items() if earlier.get(name) and not result.get(name)]
     if gone:
         said.append(
             f"{' and '.join(gone)} had been measured of other weights or images, or by another protocol, and are left "

@@ -91,10 +91,10 @@ KINDS: dict[str, Kind] = {
         ("data", *SEEN, *_SEGMENTS),
     ),
     "translation": Kind(
-        "FD, KID, PSNR, SSIM of translated images", _EVALUATE, "evaluation.json translation.protocol", 1,
+        "FD, KID, PSNR, SSIM of translated images", _EVALUATE, "evaluation.json translation.protocol", 2,
         (
-            "weights", "features", "feature_dimensions", "fd_dimensions", "images_x", "images_y", "unreadable", "pairs",
-            "size", "view", "seconds_per_image",
+            "data", "split", "weights", "features", "feature_dimensions", "fd_dimensions", "images_x", "images_y",
+            "unreadable", "pairs", "size", "view", "seconds_per_image",
         ),
     ),
 }  # fmt: skip

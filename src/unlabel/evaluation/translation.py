@@ -47,6 +47,7 @@ def evaluate_translation(
     batch_size: int = 8,
     features: Literal["auto", "lite0", "random"] = "auto",
     paired: bool | None = None,
+    split: str = "",
     device: torch.device | str = "cpu",
 ) -> dict[str, Any]:
     """Translate test images of X and compare them with test images of Y.
@@ -55,6 +56,7 @@ def evaluate_translation(
     source_x, source_y  test images of the two domains; the largest central square is looked at, at `size` pixels
     limit               at most so many images of each
     features            "auto": "lite0" if its packages are installed, else "random"
+    split               how the images were chosen, in words, for the protocol
     paired              whether equal file names in X and Y mean the same scene; None: yes if all names agree
     Returns {"protocol": {...}, "identity": row, "translation": row, "fd_floor": about the FD of two samples of Y,
     "closer": share of the identity's FD that is gone}; a row is {"fd", "kid", "kid_std", "edges"} and for pairs also
@@ -100,6 +102,8 @@ def evaluate_translation(
         "protocol": Declared(
             "translation",
             {
+                "data": f"{source_x.name} and {source_y.name}",
+                "split": split,
                 "weights": "those of the generator",
                 "features": f"FD-{embedding.name}",
                 "feature_dimensions": of_y.shape[1],

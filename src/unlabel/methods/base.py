@@ -5,17 +5,20 @@ A method says which views it needs (`views`), what it minimises (`loss`), what f
 devices, the precision and the loop.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.utils.data import DataLoader
 
+from unlabel.errors import Fault
 from unlabel.optim import curves
 from unlabel.optim.plan import Plan, is_vector, make_optimiser
 from unlabel.views import Batch, Recipe
@@ -131,7 +134,7 @@ class Method(pl.LightningModule, ABC):
     def __init__(self) -> None:
         super().__init__()
         self.updates = 0
-        self.total_updates = 1
+        self.total_updates = 0  # not known yet: see `begin`
         self.total_epochs = 1.0
         self.terms: dict[str, Tensor] = {}
         self.cool_down: tuple[int, int] | None = None
@@ -163,8 +166,8 @@ class Method(pl.LightningModule, ABC):
 
     @property
     def progress(self) -> float:
-        """How much of training is done, in [0, 1]; every schedule is a function of it."""
-        return min(self.updates / self.total_updates, 1.0)
+        """How much of training is done, in [0, 1]; every schedule is a function of it. 0 until `begin`."""
+        return min(self.updates / self.total_updates, 1.0) if self.total_updates else 0.0
 
     # ---------------------------------------------------------------- what some methods also say
 
@@ -217,6 +220,16 @@ class Method(pl.LightningModule, ABC):
 
     # ---------------------------------------------------------------- the update
 
+    def begin(self, *, images: int, updates: int, batch_size: int) -> None:
+        """Once, before the first update, in a loop of your own: on how many images, how long, how many in a batch.
+
+        Schedules, the learning rate for such a batch and memory banks go by it. `unlabel.pretrain` sees to it itself,
+        and so does `fit` of a trainer whose data come from torch's DataLoader.
+        """
+        self.plan = replace(self.plan, batch_size=batch_size)
+        self.total_updates, self.total_epochs = updates, updates * batch_size / images
+        self.prepare(images)
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
         """One automatic step: Lightning descends on what this returns."""
         return self.total(self.loss(batch))
@@ -264,6 +277,27 @@ class Method(pl.LightningModule, ABC):
                     group["lr"] *= self.plan.lr_vectors
 
     # ---------------------------------------------------------------- Lightning's hooks
+
+    def setup(self, stage: str) -> None:
+        """In a trainer of the user's own nobody has called `begin`: the trainer knows how long training is."""
+        if stage != "fit" or self.total_updates:
+            return
+        updates = self.trainer.estimated_stepping_batches  # which sets the data up
+        loader = self.trainer.train_dataloader
+        if not isinstance(loader, DataLoader) or loader.batch_size is None or not math.isfinite(updates):
+            raise Fault(
+                "schedules need to know how long training is: give the trainer max_epochs or max_steps, and a "
+                "DataLoader with a batch_size; or call `begin` before `fit`"
+            )
+        together = self.trainer.accumulate_grad_batches * self.trainer.world_size
+        images = len(loader.dataset)  # type: ignore[arg-type]
+        self.begin(images=images, updates=int(updates), batch_size=loader.batch_size * together)
+
+    def on_train_epoch_start(self) -> None:
+        """Every epoch has views of its own, where `unlabel.data.Views` draws them."""
+        dataset = getattr(self.trainer.train_dataloader, "dataset", None)
+        if callable(tell := getattr(dataset, "set_epoch", None)):
+            tell(self.trainer.current_epoch)
 
     def configure_optimizers(self) -> list[Optimizer]:
         """One optimiser for each player, as the plan says."""

@@ -47,6 +47,18 @@ class Tile:
     bars: list[tuple[str, str, float, str]]
 
 
+def unmeasured(evaluation: Mapping[str, Any]) -> str:
+    """Why there is no accuracy."""
+    if broken := finite(evaluation.get("non_finite")):
+        are = "embedding is no finite number" if broken == 1 else "embeddings are not finite numbers"
+        return f"kNN and linear accuracy were not measured: {broken:,.0f} {are}."
+    if evaluation.get("classes"):
+        return (
+            "kNN and linear accuracy were not measured: it takes two classes, and images apart from those remembered."
+        )
+    return "No labels: kNN and linear accuracy cannot be computed."
+
+
 def heading(run: RunFiles) -> tuple[str, list[str]]:
     """The page's title, and the facts that stand below it."""
     options, plan = nested(run.run.get("run")), nested(run.run.get("plan"))

@@ -10,6 +10,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from unlabel.engine.folder import RunFolder, read_json, write_atomically, write_json
+from unlabel.errors import Fault
 from unlabel.reporting.alike import alike
 from unlabel.reporting.apart import what_differs
 from unlabel.reporting.controls import KINDS, conditions, controls, key_of, kinds_of
@@ -26,24 +27,43 @@ def write_leaderboard(out: Path, runs: dict[str, list[Path]]) -> Path:
     """Write leaderboard.json, .md and .html into `out`, of the run folders (finished or not) of each entry, by seed.
 
     Controls come first, then the entries by kNN (translations by FD). remarks.json ({entry: sentence}), where there is
-    one, is shown too. Returns the page.
+    one, is shown too. Seeds of an entry that were measured otherwise than most are named and not averaged with them.
+    Returns the page.
     """
-    remarks = read_json(path, f"{path} is not readable JSON") if (path := out / "remarks.json").exists() else {}
+    remarks = remarks_in(out)
     finished = {place: read_numbers(place) for places in runs.values() for place in places if _is_finished(place)}
     finished, left_out = _alike(finished)
     beaten, own = controls(list(finished.values()))
     names = dict(zip(finished, own, strict=True))
     entries = [_entry(name, places, remarks.get(name), finished, names) for name, places in runs.items()]
-    entries.sort(key=lambda row: (-(row.mean("knn") or -1.0), row.mean("fd") or 0.0))
+    entries.sort(key=lambda row: (-(row.mean("knn") or -1.0), _or_last(row.mean("fd"))))
     rows = [*beaten, *entries]
     facts = _facts(list(finished.values()))
     facts["note"] = " ".join([facts["note"], *(note[0].upper() + note[1:] for note in left_out)])
     told = [(name, finished[place][1]) for name, places in runs.items() for place in places if place in finished]
     facts["protocols"] = stated(told, [COLUMNS[column] for column in known_columns(rows)])
     write_json(out / "leaderboard.json", {**facts, "rows": [asdict(row) for row in rows]})
-    write_atomically(out / "leaderboard.md", ("\n\n".join([markdown(rows), *below(facts)]) + "\n").encode())
+    write_atomically(
+        out / "leaderboard.md", ("\n\n".join([markdown(rows), *below(facts)]) + "\n").encode("utf-8", "replace")
+    )
     write_atomically(page := out / "leaderboard.html", _page(rows, facts).encode("utf-8", "replace"))
     return page
+
+
+def remarks_in(out: Path) -> dict[str, str]:
+    """What the user says of entries, in remarks.json; Fault where that is no object of sentences."""
+    path = out / "remarks.json"
+    if not path.exists():
+        return {}
+    wanted = f'{path} is not readable: write {{"entry": "sentence", ...}} as JSON'
+    found = read_json(path, wanted)
+    if not all(isinstance(sentence, str) for sentence in found.values()):
+        raise Fault(wanted)
+    return found
+
+
+def _or_last(number: float | None) -> float:
+    return float("inf") if number is None else number
 
 
 def markdown(rows: Sequence[Row]) -> str:
@@ -89,12 +109,15 @@ def _entry(
 ) -> Row:
     row = Row(name)
     states: dict[str, int] = {}
+    usual = _usual([finished[place] for place in places if place in finished])
     for place in places:
         if place not in finished:
-            said = last_words(place)
-            row.remarks.append(f"{place.name} did not finish" + (f": {said}" if said else ""))
+            row.remarks.append(f"{place.name} {_lacks(place)}")
             continue
         run, found = finished[place]
+        if _measured(run, found) != usual:
+            row.remarks.append(f"{place.name} was measured on other images or otherwise, and is left out")
+            continue
         row.add(**numbers_at(found, COLUMNS))
         row.setup = {key: run.get(key) for key in ("network", "backbone", "plan", "hyper", "size", "channels")}
         row.setup["controls"] = names[place]  # which of the controls are those of this entry
@@ -104,6 +127,27 @@ def _entry(
     row.remarks[:0] = [", ".join(judged)] if judged else []
     row.remarks += [remark] if remark else []
     return row
+
+
+def _measured(run: dict[str, Any], found: dict[str, Any]) -> Any:
+    """On what and how, as something that can be compared."""
+    kinds = kinds_of(found)
+    return kinds[:1], key_of(conditions(run, found, kinds[0])) if kinds else None
+
+
+def _usual(finished: list[Read]) -> Any:
+    """On what and how most were measured; of several that are as frequent, the first."""
+    measured = [_measured(*one) for one in finished]
+    return max(measured, key=measured.count, default=None)
+
+
+def _lacks(place: Path) -> str:
+    """What a run lacks that has no numbers."""
+    run = RunFolder(place)
+    if run.run_json.exists() and run.finished:
+        return f"was not evaluated: `unlabel evaluate {place}` does it"
+    said = last_words(place)
+    return "did not finish" + (f": {said}" if said else "")
 
 
 def log_of(place: Path) -> Path:
@@ -124,10 +168,9 @@ def _facts(finished: list[Read]) -> dict[str, Any]:
         return {"note": "No run has finished yet.", "protocol": None, "machine": None, "versions": None}
     run = finished[0][0]
     protocols = [_protocol(found) for _, found in finished]
-    lengths = (f"for {r['run']['budget']}" if r["run"]["budget"] else f"{r['updates']:,} updates" for r, _ in finished)
     note = (
-        f"Mean ± standard deviation over seeds, accuracies in per cent. Every run trained {_either(lengths)} on "
-        f"{_either(short_name(r['run']['data']) for r, _ in finished)}; "
+        "Mean ± standard deviation over seeds, accuracies in per cent. Every run trained "
+        f"{_either(_length(r) for r, _ in finished)} on {_either(short_name(r['run']['data']) for r, _ in finished)}; "
     )
     if asked := [protocol for protocol in protocols if "k" in protocol]:
         note += (
@@ -139,6 +182,12 @@ def _facts(finished: list[Read]) -> dict[str, Any]:
     note += f"{_either(machines)}; torch {_either(r['versions']['torch'] for r, _ in finished)}."
     own = {"machine": run["machine"], "versions": run["versions"]}
     return {"note": note + _mixed(finished), "protocol": protocols[0], **own}
+
+
+def _length(run: dict[str, Any]) -> str:
+    """How long it was to train, in words."""
+    most = "at most " if run["run"].get("stop_when_done") else ""
+    return f"for {most}{run['run']['budget']}" if run["run"]["budget"] else f"{most}{run['updates']:,} updates"
 
 
 def _protocol(found: dict[str, Any]) -> dict[str, Any]:

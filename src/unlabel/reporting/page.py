@@ -101,6 +101,7 @@ def _content(run: RunFiles) -> dict[str, Any]:
         "inside": inside,
         "evaluated": run.evaluation is not None,
         "accuracy": accuracy(evaluation),
+        "unmeasured": facts.unmeasured(evaluation),
         "protocol": facts.protocol(evaluation),
         "confused": confused(evaluation, run.classes()),
         "further": [*further(evaluation), *segmented(run.folder)],
