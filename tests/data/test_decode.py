@@ -17,7 +17,17 @@ from hypothesis import given, settings
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from unlabel.data.decode import MAX_PIXELS, SUFFIXES, Decoded, decode, decode_file, pixels, quiet, to_eight_bits
+from unlabel.data.decode import (
+    MAX_PIXELS,
+    SUFFIXES,
+    Decoded,
+    decode,
+    decode_file,
+    look_at_file,
+    pixels,
+    quiet,
+    to_eight_bits,
+)
 from unlabel.data.source import Unreadable
 
 
@@ -305,6 +315,14 @@ def test_a_file_without_permission(tmp_path):
     (tmp_path / "x.jpg").chmod(0)
     with pytest.raises(Unreadable, match="permission"):
         decode_file(str(tmp_path / "x.jpg"), "x.jpg")
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/mem"), reason="needs a file that fails while it is read")
+@pytest.mark.parametrize("read", [decode_file, look_at_file])
+def test_a_file_that_fails_while_it_is_read(tmp_path, read):
+    (tmp_path / "x.jpg").symlink_to("/proc/self/mem")  # nothing is mapped at address 0
+    with pytest.raises(Unreadable, match="Input/output error"):
+        read(str(tmp_path / "x.jpg"), "x.jpg")
 
 
 def test_files_do_not_stay_open(tmp_path):

@@ -86,11 +86,13 @@ def test_what_is_no_picture_has_a_reason(tmp_path):
     (tmp_path / "short.jpg").write_bytes(buffer.getvalue()[:500])
     (tmp_path / "text.jpg").write_bytes(b"hello")
     os.symlink("self.jpg", tmp_path / "self.jpg")
+    os.symlink("/proc/self/mem", tmp_path / "failing.jpg")  # where there is one, reading it fails
     for name, cut in (
         ("folder.jpg", False),
         ("short.jpg", True),
         ("text.jpg", False),
         ("self.jpg", False),
+        ("failing.jpg", False),
         ("none.jpg", False),
     ):
         found = facts_of(str(tmp_path / name))

@@ -106,7 +106,7 @@ def _look_at(stream: IO[bytes], path: str, whole: Callable[[], Decoded]) -> Look
 
 @contextmanager
 def opened(file: str, path: str) -> Iterator[io.BufferedReader]:
-    """The file named `file` open for reading; Unreadable where it cannot be opened, or is none."""
+    """The file named `file` open for reading; Unreadable where it cannot be opened or read, or is none."""
     try:
         # Without O_NONBLOCK, opening a pipe would wait for somebody to write into it.
         descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
@@ -116,8 +116,11 @@ def opened(file: str, path: str) -> Iterator[io.BufferedReader]:
     if not stat.S_ISREG(status.st_mode):
         os.close(descriptor)
         raise Unreadable(path, "not a file but a folder, a pipe or a device")
-    with os.fdopen(descriptor, "rb") as stream:
-        yield stream
+    try:
+        with os.fdopen(descriptor, "rb") as stream:
+            yield stream
+    except OSError as error:  # such as a disk that fails while it is read
+        raise Unreadable(path, error.strerror or str(error)) from None
 
 
 def _jpeg(stream: IO[bytes]) -> Jpeg | None:

@@ -59,8 +59,6 @@ def facts_of(file: str) -> Facts:
             decoded, (height, width) = glance(stream, printable(file), LEAST)
     except Unreadable as unreadable:
         return Facts(size, unreadable.reason, unreadable.reason.startswith(CUT_SHORT))
-    except OSError as error:  # such as a disk that fails while it is read
-        return Facts(size, error.strerror or str(error))
     pixels = np.ascontiguousarray(decoded.pixels.permute(1, 2, 0).numpy())  # [H, W, 3]
     picture = Image.fromarray(pixels)
     grey = picture.convert("L")
