@@ -101,6 +101,14 @@ def test_a_cache_keeps_no_more_masks_than_fit() -> None:
     assert cached.mask(2) is not cached.mask(2) and cached.bytes == 2 * 32 * 32
 
 
+def test_masks_are_not_counted_as_kept_pictures() -> None:
+    cached = Cached(Shapes(10), max_bytes=5 * 3 * 32 * 32)
+    cached.mask(0)
+    assert cached.kept() == 0
+    cached.image(0)
+    assert cached.kept() == 0.5
+
+
 def test_shapes_know_where_they_are() -> None:
     """The area is that of the formula: a disc of radius 0.82 of its scale; and the mask's middle is the shape's."""
     shapes = Shapes(400, size=64)

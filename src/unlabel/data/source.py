@@ -221,7 +221,8 @@ class Cached(Source):
         self.source = source
         self.skipped = source.skipped
         self.max_bytes, self.max_pixels = max_bytes, max_pixels
-        self.bytes = 0
+        self.bytes = 0  # of pictures and masks
+        self._of_images = 0
         self._images: dict[int, Tensor] = {}
         self._masks: dict[int, Tensor] = {}
         self._lock = threading.Lock()
@@ -249,7 +250,7 @@ class Cached(Source):
 
     def kept(self) -> float:
         """From the size of those that are kept already; 0 before there is one."""
-        return min(1.0, self.max_bytes / (self.bytes / len(self._images) * len(self))) if self.bytes else 0.0
+        return min(1.0, self.max_bytes / (self._of_images / len(self._images) * len(self))) if self._images else 0.0
 
     def _keep(self, i: int, image: Tensor) -> Tensor:
         if image.shape[1] * image.shape[2] <= self.max_pixels:
@@ -257,6 +258,7 @@ class Cached(Source):
                 if i not in self._images and self.bytes + image.nbytes <= self.max_bytes:
                     self._images[i] = image
                     self.bytes += image.nbytes
+                    self._of_images += image.nbytes
         return image
 
     def path(self, i: int) -> str:
