@@ -7,6 +7,7 @@ from PIL import Image
 from torch import Tensor
 
 from unlabel.data.arrays import Arrays
+from unlabel.data.captions import Captioned
 from unlabel.data.folder import Folder
 from unlabel.data.saliency import WithMasks, mask_name, salient_object, write_masks
 from unlabel.data.shapes import Shapes
@@ -93,6 +94,18 @@ def test_sources_that_wrap_others_have_their_masks() -> None:
     assert torch.equal(cached.mask(3), shapes.mask(3)) and cached.mask(3) is cached.mask(3)
     assert torch.equal(part.mask(0), shapes.mask(7)) and torch.equal(part.mask(1), shapes.mask(2))
     assert Arrays(np.zeros((2, 4, 4), np.uint8)).mask(0) is None
+
+
+def test_masks_and_texts_are_passed_on_by_each_other(photographs) -> None:
+    data = str(photographs / "data")
+    told = Captioned(Folder(data), [("a cat",), (), ("a dog", "ein Hund")])
+    source = WithMasks(told, str(photographs / "masks"), data)
+    assert source.captioned and source.captions(0) == ("a cat",) and source.captions(2) == ("a dog", "ein Hund")
+    assert source.mask(0) is not None and not Captioned(Folder(data), told.texts).masked
+    shapes = Captioned(cached := Cached(Shapes(10), 1 << 20), [("a shape",)] * 10)
+    assert shapes.masked and shapes.mask(3) is cached.mask(3)
+    shapes.image(3)
+    assert shapes.kept() == WithMasks(shapes, str(photographs / "masks"), "").kept() == 1
 
 
 def test_a_cache_keeps_no_more_masks_than_fit() -> None:

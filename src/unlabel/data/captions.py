@@ -59,6 +59,19 @@ class Captioned(Source):
             raise Unreadable(self.path(i), self.reasons.get(i, NONE))
         return self.source
 
+    def kept(self) -> float:
+        """As the source."""
+        return self.source.kept()
+
+    @property
+    def masked(self) -> bool:
+        """As the source."""
+        return self.source.masked
+
+    def mask(self, i: int) -> Tensor | None:
+        """The mask of picture i."""
+        return self.source.mask(i)
+
     def path(self, i: int) -> str:
         """The name of picture i."""
         return self.source.path(i)

@@ -42,6 +42,7 @@ class WithMasks(Source):
 
     def __init__(self, source: Source, folder: str, base: str) -> None:
         super().__init__(source.name, source.labels, source.classes, source.factors, source.channels)
+        self.captioned = source.captioned
         self.source, self.folder = source, check_folder(folder)
         self.skipped = source.skipped
         there = set(walk(self.folder)[0])
@@ -58,6 +59,14 @@ class WithMasks(Source):
     def look(self, i: int) -> Look:
         """Picture i."""
         return self.source.look(i)
+
+    def captions(self, i: int) -> tuple[str, ...]:
+        """The texts of picture i."""
+        return self.source.captions(i)
+
+    def kept(self) -> float:
+        """As the source."""
+        return self.source.kept()
 
     def path(self, i: int) -> str:
         """The name of picture i."""
