@@ -61,6 +61,14 @@ def test_a_file_is_no_folder_for_masks(tmp_path: Path) -> None:
         unlabel.saliency(tmp_path, out=tmp_path / "file")
 
 
+def test_no_picture_is_replaced_by_its_mask(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(file := tmp_path / "1.png")
+    before = file.read_bytes()
+    with pytest.raises(Fault, match="would be taken for pictures"):
+        unlabel.saliency(tmp_path, out=tmp_path)
+    assert file.read_bytes() == before and [*tmp_path.iterdir()] == [file]
+
+
 def test_a_run_with_masks_from_files(photographs: Path, tmp_path: Path) -> None:
     data, masks = str(photographs / "data"), str(photographs / "true")
     result = unlabel.pretrain(

@@ -6,10 +6,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from unlabel.data.arrays import Arrays
+from unlabel.data.arrays import Arrays, Encoded, open_array
 from unlabel.data.captions import Captioned
 from unlabel.data.folder import Folder
-from unlabel.data.saliency import WithMasks, mask_name, salient_object, write_masks
+from unlabel.data.saliency import WithMasks, check_masks, mask_name, salient_object, write_masks
 from unlabel.data.shapes import Shapes
 from unlabel.data.source import Cached, Subset
 from unlabel.errors import Fault
@@ -85,6 +85,37 @@ def test_the_fingerprint_tells_which_masks_there_are(photographs) -> None:
 )
 def test_names_of_masks(path: str, base: str, name: str) -> None:
     assert mask_name(path, base) == name
+
+
+def test_no_mask_is_written_over_a_picture_or_another_mask(photographs) -> None:
+    data = str(photographs / "data")
+    (photographs / "link").symlink_to(data)
+    for out in ("data", "data/masks", "link", "link/cats"):
+        with pytest.raises(Fault, match="would be taken for pictures"):
+            check_masks([Folder(data)], photographs / out, f"{data}/")
+    (photographs / "made").mkdir()
+    check_masks([Folder(data)], photographs / "made", data)
+    (photographs / "made/cats").symlink_to(f"{data}/cats")
+    with pytest.raises(Fault, match=r"made/cats/2\.png would replace the picture .*data/cats/2\.png"):
+        check_masks([Folder(data)], photographs / "made", data)
+    Image.new("L", (8, 6)).save(f"{data}/cats/1.png")
+    with pytest.raises(Fault, match=r"cats/1\.jpg and .*cats/1\.png would have the same mask, cats/1\.png: rename"):
+        check_masks([Folder(data)], photographs / "new", data)
+
+
+def test_no_mask_is_written_elsewhere(tmp_path) -> None:
+    blob = np.zeros(2, np.uint8)
+    out = Encoded(["../../x.jpg"], np.array([[0, 2]]), blob, name="x.npz")
+    with pytest.raises(Fault, match=r"the mask of x\.npz/\.\./\.\./x\.jpg would not lie in"):
+        check_masks([out], tmp_path, "x.npz")
+
+
+def test_pictures_of_both_splits_of_an_array_have_masks_of_their_own(tmp_path) -> None:
+    file = str(tmp_path / "x.npz")
+    np.savez(file, x_train=np.zeros((2, 4, 4), np.uint8), x_test=np.ones((2, 4, 4), np.uint8))
+    splits = [open_array(file, split) for split in ("train", "test")]
+    check_masks(splits, tmp_path / "masks", file)
+    assert [mask_name(source.path(1), file) for source in splits] == ["1.png", "test/1.png"]
 
 
 def test_sources_that_wrap_others_have_their_masks() -> None:

@@ -40,6 +40,7 @@ class Arrays(Source):
 
     images: uint8 [N, H, W] or [N, H, W, C]. Grey pictures become RGB of equal channels; any other C stays as it is.
     labels: [N] int64, -1 where unknown; None = all unknown.
+    within: the part of what is called `name`, such as a split, that pictures are named by; "" = they are all of it.
 
     Raises Fault for another shape or type of array.
     """
@@ -51,6 +52,7 @@ class Arrays(Source):
         classes: list[str] | None = None,
         *,
         name: str = "array",
+        within: str = "",
     ) -> None:
         if images.dtype != np.uint8:
             raise Fault(f"{name}: pictures must be uint8 (0 to 255), not {images.dtype}: convert the array")
@@ -67,6 +69,7 @@ class Arrays(Source):
         channels = images.shape[3] if images.ndim == 4 else 1
         super().__init__(name, labels.astype(np.int64), classes, channels=3 if channels == 1 else channels)
         self.images = images
+        self.base = f"{name}/{within}" if within else name
 
     def __len__(self) -> int:
         return len(self.images)
@@ -78,8 +81,8 @@ class Arrays(Source):
         return torch.from_numpy(np.array(np.moveaxis(whole, 2, 0), order="C"))
 
     def path(self, i: int) -> str:
-        """The name of the array and the number of the picture."""
-        return f"{self.name}/{i}"
+        """The name of the array, of the part of it where there is one, and the number of the picture."""
+        return f"{self.base}/{i}"
 
     def fingerprint(self) -> str:
         """Covers all pixels and labels."""
@@ -140,7 +143,8 @@ def open_array(file: str, split: str = "train") -> Source:
         raise Fault(f"{file} holds {held}: name the array of pictures `images` and that of labels `labels`")
     pictures, labels = found
     ids, classes = (None, None) if labels is None else _numbered(file, arrays, labels)
-    return Arrays(_get(file, arrays, pictures), ids, classes, name=file)
+    # Train and test split lie in one file, and pictures of the same number must not have the same name.
+    return Arrays(_get(file, arrays, pictures), ids, classes, name=file, within="test" if split == "test" else "")
 
 
 def array_has_test(file: str) -> bool:

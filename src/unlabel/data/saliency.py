@@ -1,12 +1,12 @@
 """Where the salient object of each picture is: masks from files, and making such files.
 
 A folder of masks mirrors the data: the mask of DIR/cats/1.jpg is MASKS/cats/1.png, that of picture 12 of FILE.npz is
-MASKS/12.png. A mask is a grey picture, brighter than half on the object (or 1 there and 0 elsewhere). A picture whose
-mask is missing or cannot be read is one of which nothing is known.
+MASKS/12.png, or MASKS/test/12.png in its test split. A mask is a grey picture, brighter than half on the object (or 1
+there and 0 elsewhere). A picture whose mask is missing or cannot be read is one of which nothing is known.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
@@ -19,7 +19,7 @@ from unlabel.data.ahead import cores
 from unlabel.data.decode import decode_file
 from unlabel.data.folder import check_folder, walk
 from unlabel.data.source import Look, Source, Unreadable, digest
-from unlabel.errors import Fault
+from unlabel.errors import Fault, writing
 from unlabel.views.saliency import fitted
 
 _BRIGHT = 128  # values above this are object
@@ -101,6 +101,35 @@ def mask_name(path: str, base: str) -> str:
     return str(PurePosixPath(inside.lstrip("/")).with_suffix(".png"))
 
 
+def check_masks(sources: Sequence[Source], out: str | Path, base: str) -> None:
+    """Fault where masks in `out` would become pictures of the data, replace some, be of two each, or lie elsewhere."""
+    folder = os.path.realpath(os.path.expanduser(base))
+    if os.path.isdir(folder) and Path(os.path.realpath(out)).is_relative_to(folder):
+        raise Fault(f"masks in {out} would be taken for pictures of {base}: choose a folder that is not in it")
+    pictures: dict[str, str] = {}  # names of masks -> names of their pictures
+    for source in sources:
+        for path in map(source.path, range(len(source))):
+            name = mask_name(path, base)
+            if ".." in PurePosixPath(name).parts:
+                raise Fault(f"the mask of {path} would not lie in {out}: give it a name without `..`")
+            if name in pictures:
+                raise Fault(f"{pictures[name]} and {path} would have the same mask, {name}: rename one of them")
+            pictures[name] = path
+    there = {file: name for name in pictures if (file := _file(os.path.join(out, name))) is not None}
+    for path in pictures.values():
+        if (file := _file(path)) in there:
+            raise Fault(f"the mask {Path(out, there[file])} would replace the picture {path}: choose another folder")
+
+
+def _file(path: str) -> tuple[int, int] | None:
+    """What tells the file of this name from others, whatever links lead to it; None where there is none."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
+
+
 def write_masks(
     source: Source, out: str | Path, base: str, progress: Callable[[int, int], None] = lambda done, total: None
 ) -> tuple[int, list[Unreadable]]:
@@ -113,8 +142,9 @@ def write_masks(
         except Unreadable as unreadable:
             return unreadable
         file = Path(out, mask_name(source.path(i), base))
-        file.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(mask[0].numpy()).save(file)
+        with writing(file):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(mask[0].numpy()).save(file)
         return None
 
     skipped = []
