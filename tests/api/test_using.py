@@ -105,6 +105,12 @@ def test_where_nothing_can_be_written_is_told_before_anything_is_embedded(
     for name in ("n.xyz", "n"):
         with pytest.raises(Fault, match=rf"{name} is to be a picture: .* ends in one of \.png, \.jpg"):
             unlabel.neighbors(cnn_run, **looked_up, out=tmp_path / name)
+    (tmp_path / "t.parquet").touch()
+    with pytest.raises(Fault, match=r"t\.parquet cannot be written: it is what was given to be read"):
+        unlabel.embed(cnn_run, data=str(tmp_path / "t.parquet"), out=tmp_path / "t.parquet")
+    (tmp_path / "t.parquet").unlink()
+    with pytest.raises(Fault, match=r"2\.png cannot be written: it is what was given to be read"):
+        unlabel.neighbors(cnn_run, **looked_up, out=pictures / "2.png")
     with pytest.raises(Fault, match=r"e\.csv is to be a parquet table: .* ends in \.parquet$"):
         unlabel.embed(cnn_run, data=str(pictures), out=tmp_path / "e.csv")
     assert file.read_text() == "mine" and [*tmp_path.iterdir()] == [file]

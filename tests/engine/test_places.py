@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from unlabel.engine.places import PICTURES, check_file, check_folder, check_picture
+from unlabel.engine.places import PICTURES, check_file, check_folder, check_other, check_picture
 from unlabel.errors import Fault
 
 
@@ -34,6 +34,16 @@ def test_what_cannot_be_written_is_a_fault_that_says_why(tmp_path: Path, monkeyp
     monkeypatch.setattr("os.access", lambda *_: False)  # root may write everywhere
     with pytest.raises(Fault, match="may not be written to"):
         check_file(tmp_path / "new" / "it")
+
+
+def test_what_is_read_is_not_written_over(tmp_path: Path) -> None:
+    (given := tmp_path / "it.parquet").touch()
+    (link := tmp_path / "link.parquet").symlink_to(given)
+    for out in (given, link):
+        with pytest.raises(Fault, match="cannot be written: it is what was given to be read; choose another place"):
+            check_other(out, given)
+    for out, data in ((tmp_path / "new.parquet", given), (given, tmp_path), (given, "shapes:10")):
+        check_other(out, data)
 
 
 @pytest.mark.parametrize("name", ["it", "it.xyz", ".png", "it.parquet"])

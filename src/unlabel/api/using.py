@@ -17,7 +17,7 @@ from unlabel.engine.folder import RunFolder
 from unlabel.engine.job import recipe
 from unlabel.engine.keep import load_backbone, load_method
 from unlabel.engine.labels import open_lesson
-from unlabel.engine.places import check_file, check_folder, check_picture
+from unlabel.engine.places import check_file, check_folder, check_other, check_picture
 from unlabel.engine.run import Run
 from unlabel.engine.sources import open_sources, same_channels
 from unlabel.errors import Fault, nearest, writing
@@ -77,6 +77,7 @@ def embed(run: str | Path, *, data: str, out: str | Path, console: Console | Non
     """
     view = view_of(run)
     check_file(out, "a parquet table", (".parquet",))
+    check_other(out, data)
     source = open_source(data)
     features = vectors_of(load_backbone(run), source, view, run, console)
     with writing(out):
@@ -94,6 +95,7 @@ def neighbors(
     """
     view = view_of(run)
     check_picture(out)
+    check_other(out, query)
     picture = query_pixels(query, run, view)
     backbone, source = load_backbone(run), open_source(data)
     features = vectors_of(backbone, source, view, run, console)

@@ -31,6 +31,13 @@ def check_picture(path: str | Path) -> None:
     check_file(path, "a picture", PICTURES)
 
 
+def check_other(path: str | Path, data: str | Path) -> None:
+    """Fault where a file of this name is what it is to be made from."""
+    given = os.path.expanduser(data)
+    if os.path.exists(path) and os.path.exists(given) and os.path.samefile(path, given):
+        raise _unwritable(path, "it is what was given to be read")
+
+
 def _check(path: Path, folder: Path) -> None:
     """Fault about `path` where `folder` is none that can be written to or made."""
     standing = next(place for place in (folder, *folder.absolute().parents) if os.path.lexists(place))
