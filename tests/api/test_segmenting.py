@@ -9,13 +9,13 @@ import pytest
 from PIL import Image
 
 import unlabel
-from unlabel.data.scenes import IGNORED, open_scenes
+from unlabel.data.scenes import IGNORED, mask_files, open_scenes
 from unlabel.errors import Fault
 
 
 @pytest.fixture(scope="module")
 def roads(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Green below a line, blue above it, a red box on it; one corner has no class."""
+    """Green below a line, blue above it, a red box on it; one corner has no class. Beside the masks are other files."""
     root, rng = tmp_path_factory.mktemp("roads"), np.random.default_rng(0)
     for split, count in (("train", 24), ("test", 8)):
         for kind in ("images", "masks"):
@@ -30,6 +30,8 @@ def roads(tmp_path_factory: pytest.TempPathFactory) -> Path:
             mask[:4, :4] = 11
             Image.fromarray(noisy).save(root / split / "images" / f"{i}.png")
             Image.fromarray(mask).save(root / split / "masks" / f"{i}.png")
+        (root / split / "masks" / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
+        (root / split / "masks" / "0.txt").write_text("a red box")
     return root
 
 
@@ -82,6 +84,27 @@ def test_mistakes_are_sentences(cnn_run: Path, roads: Path, tmp_path: Path) -> N
     Image.new("L", (48, 32)).save(tmp_path / "train" / "masks" / "a.png")
     with pytest.raises(Fault, match="test"):
         unlabel.segment(cnn_run, data=tmp_path)
+
+
+def test_other_files_beside_masks_are_passed_over(roads: Path) -> None:
+    assert len(mask_files(roads / "test" / "masks")) == 8
+    images, masks = open_scenes(roads / "test", (32, 48), ignored=[11])
+    assert images.shape == (8, 3, 32, 48) and masks.shape == (8, 32, 48)
+
+
+def test_masks_that_cannot_be_read_are_sentences(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for kind in ("images", "masks"):
+        (tmp_path / kind).mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "images" / "a.png")
+    mask = tmp_path / "masks" / "a.png"
+    # EPS, behind which stands an interpreter
+    mask.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n")
+    with pytest.raises(Fault, match=r"a\.png cannot be read as a mask: cannot identify"):
+        open_scenes(tmp_path, (8, 8), ignored=[])
+    Image.new("L", (48, 32)).save(mask)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(Fault, match=r"a\.png cannot be read as a mask: .*1536 pixels"):
+        open_scenes(tmp_path, (8, 8), ignored=[])
 
 
 def test_labels_that_are_no_class_are_refused_unless_they_are_ignored(

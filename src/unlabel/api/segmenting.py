@@ -8,11 +8,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from rich.console import Console
 from torch import Tensor, nn
 
-from unlabel.data.scenes import IGNORED, open_scenes
+from unlabel.data.scenes import IGNORED, mask_files, open_scenes, opened_mask
 from unlabel.engine.folder import RunFolder, write_json
 from unlabel.engine.keep import backbone_facts, load_backbone, load_method, spec_of
 from unlabel.engine.progress import stages
@@ -190,12 +189,11 @@ def _largest(masks: Tensor) -> int:
 
 def _size(root: Path) -> tuple[int, int]:
     """(height, width) of the first mask."""
-    try:
-        first = min(path for path in (root / "masks").iterdir() if path.is_file())
-        with Image.open(first) as mask:
-            return mask.height, mask.width
-    except (OSError, ValueError):
-        raise Fault(f"there are no masks in {root / 'masks'}: segmentation needs `images` and `masks` there") from None
+    masks = root / "masks"
+    if not masks.is_dir() or not (files := mask_files(masks)):
+        raise Fault(f"there are no masks in {masks}: segmentation needs `images` and `masks` there")
+    with opened_mask(files[0]) as mask:
+        return mask.height, mask.width
 
 
 def _scenes(root: Path, size: tuple[int, int], ignore: Sequence[int], mean: Tensor, std: Tensor) -> Scenes:

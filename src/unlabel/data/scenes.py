@@ -4,7 +4,8 @@ A mask is a picture of one channel (grey or palette) whose values are classes, o
 size is resized by its nearest pixels, and the picture with antialiasing, to the size that is asked for.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from unlabel.data.folder import Folder
+from unlabel.data.decode import FORMATS
+from unlabel.data.folder import Folder, walk
+from unlabel.data.pillow import DECODING, quiet
 from unlabel.data.source import Unreadable
 from unlabel.errors import Fault
 
@@ -34,7 +37,7 @@ def open_scenes(root: str | Path, size: tuple[int, int], *, ignored: Collection[
             raise Fault(
                 f"there is no folder {place}: segmentation needs `images` and `masks` with files of the same names"
             )
-    by_stem = {path.stem: path for path in sorted(masks.iterdir()) if path.is_file()}
+    by_stem = {path.stem: path for path in mask_files(masks)}
     source = Folder(pictures)
     images, labels = [], []
     for i in range(len(source)):
@@ -55,14 +58,27 @@ def open_scenes(root: str | Path, size: tuple[int, int], *, ignored: Collection[
     return torch.stack(images), torch.from_numpy(np.stack(labels).astype(np.int64))
 
 
-def _mask(path: Path, size: tuple[int, int]) -> np.ndarray:
+def mask_files(folder: Path) -> list[Path]:
+    """The masks in a folder, by name: what lies beside them and is not named like a picture is passed over."""
+    names = (name for name in walk(str(folder))[0] if "/" not in name)
+    return [path for path in map(folder.joinpath, names) if path.is_file()]
+
+
+@contextmanager
+def opened_mask(path: Path) -> Iterator[Image.Image]:
+    """A mask, to be decoded inside; Fault where it cannot be read."""
     try:
-        with Image.open(path) as mask:
-            if mask.mode not in ("L", "P", "I;16", "I"):
-                raise Fault(f"{path} is no mask: it has the channels {mask.mode}, not one whose values are classes")
-            return np.asarray(mask.resize((size[1], size[0]), Image.Resampling.NEAREST))
-    except OSError as problem:
+        with quiet(), Image.open(path, formats=FORMATS) as mask:
+            yield mask
+    except DECODING as problem:
         raise Fault(f"{path} cannot be read as a mask: {problem}") from None
+
+
+def _mask(path: Path, size: tuple[int, int]) -> np.ndarray:
+    with opened_mask(path) as mask:
+        if mask.mode not in ("L", "P", "I;16", "I"):
+            raise Fault(f"{path} is no mask: it has the channels {mask.mode}, not one whose values are classes")
+        return np.asarray(mask.resize((size[1], size[0]), Image.Resampling.NEAREST))
 
 
 def _resized(image: Tensor, size: tuple[int, int]) -> Tensor:
