@@ -1,8 +1,8 @@
-"""The hints that end sentences about unknown names."""
+"""The hints that end sentences about unknown names, and what the system has against a file."""
 
 import pytest
 
-from unlabel.errors import nearest
+from unlabel.errors import Fault, nearest, writing
 
 OPTIONS = ["epochs", "seed", "temperature", "teacher_temperature", "batch_size"]
 
@@ -18,3 +18,9 @@ def test_a_misspelt_or_shortened_name_is_known_again(word: str, meant: str) -> N
 @pytest.mark.parametrize("word", ["nosuch", "", "e", "wd", "momentum"])
 def test_nothing_is_meant_by_a_word_that_is_far_from_all(word: str) -> None:
     assert nearest(word, OPTIONS) == ""
+
+
+@pytest.mark.parametrize("problem", [OSError(28, "No space left on device"), OSError("No space left on device")])
+def test_what_is_against_a_file_is_told_however_it_is_said(problem: OSError) -> None:
+    with pytest.raises(Fault, match=r"^it cannot be written: No space left on device$"), writing("it"):
+        raise problem

@@ -35,7 +35,7 @@ def writing(file: str | PathLike[str]) -> Iterator[None]:
     try:
         yield
     except OSError as problem:
-        raise Fault(f"{file} cannot be written: {problem.strerror}") from None
+        raise Fault(f"{file} cannot be written: {problem.strerror or problem}") from None
 
 
 class Interrupted(Exception):

@@ -1,5 +1,6 @@
 """Packs: the same pictures back, resumable to the byte, and nothing altered goes unnoticed."""
 
+import errno
 import io
 import os
 import threading
@@ -14,6 +15,7 @@ from click.testing import CliRunner
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
+import unlabel
 from unlabel.cli import cli, look  # noqa: F401 (its commands join the group)
 from unlabel.data import pack as packs
 from unlabel.data.folder import Folder
@@ -191,6 +193,19 @@ def test_mistakes_are_answered(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(Fault, match="not a pack"):
         write_pack(Folder(folder), tmp_path / "b.pack", size=50, quality=80)
     assert (tmp_path / "b.pack").read_bytes() == before, "a file of somebody else's is left alone"
+
+
+def test_a_full_disk_is_a_sentence_and_packing_goes_on(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(packs, "_seal", full)
+        with pytest.raises(Fault, match=r"a\.pack cannot be written: No space left on device"):
+            unlabel.pack(folder, out=tmp_path / "a.pack", size=50)
+    assert unlabel.pack(folder, out=tmp_path / "a.pack", size=50).pictures == 13
 
 
 def test_the_command(folder: Path, tmp_path: Path) -> None:

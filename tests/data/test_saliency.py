@@ -219,6 +219,14 @@ def test_masks_are_written_where_they_are_looked_for(photographs) -> None:
     assert float((shown & there).sum() / (shown | there).sum()) > 0.9
 
 
+def test_a_mask_that_cannot_be_written_is_a_fault(photographs) -> None:
+    (photographs / "made").mkdir()
+    (photographs / "made/cats").touch()
+    data = str(photographs / "data")
+    with pytest.raises(Fault, match=r"made/cats/.*\.png cannot be written: File exists"):
+        write_masks(Folder(data), photographs / "made", data)
+
+
 def test_grey_channels_are_refused() -> None:
     with pytest.raises(Fault, match="RGB"):
         salient_object(torch.zeros(2, 9, 9, dtype=torch.uint8))

@@ -1,6 +1,8 @@
 """A run folder in which a file is damaged: one sentence says which, and what can be left out does no harm."""
 
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -86,6 +88,37 @@ def test_the_next_line_is_whole_however_long_the_journal_is(
     journal.close()
     assert [line["a"] for line in folder.readings()] == [*kept, 3]
     assert b"\0" not in folder.metrics.read_bytes()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a disk that is full")
+def test_a_line_for_which_the_disk_has_no_room_is_a_fault(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "metrics.jsonl", 0)
+    journal.close()
+    journal.file = open("/dev/full", "ab")  # noqa: SIM115
+    for use in (lambda: journal.write(a=1), journal.close):
+        with pytest.raises(Fault, match=r"metrics\.jsonl cannot be written: No space left on device"):
+            use()
+
+
+def test_a_checkpoint_for_which_the_disk_has_no_room_is_a_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    checkpoint.save(file := tmp_path / "it", toy_method("rotation"), [], lines=3, seconds=1.5)
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(Fault, match="it cannot be written: No space left on device"):
+        checkpoint.save(file, toy_method("rotation"), [], lines=4, seconds=2.5)
+    assert checkpoint.load(file).lines == 3 and [*tmp_path.iterdir()] == [file]
+
+
+def test_what_a_killed_process_left_half_written_goes(half: Path, tmp_path: Path) -> None:
+    folder = RunFolder(shutil.copytree(half, tmp_path / "run"))
+    (left := folder.checkpoint.with_name(".last.ckpt.123.tmp")).write_bytes(b"half")
+    (mine := folder.path / ".notes.tmp").touch()
+    unlabel.pretrain(resume=folder.path)
+    assert not left.exists() and mine.exists()
 
 
 def test_skipped_files_are_noted_beside_damaged_lines(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
+from unlabel.errors import Fault
 from unlabel.reporting import views_grid, write_picture
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -52,3 +53,9 @@ def test_written_as_png(tmp_path: Path) -> None:
     picture = torch.randint(0, 256, (3, 5, 7), dtype=torch.uint8)
     path = write_picture(picture, tmp_path / "new" / "views.png")
     assert np.array_equal(np.asarray(Image.open(path)), picture.permute(1, 2, 0).numpy())
+
+
+def test_what_cannot_be_written_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(Fault, match="cannot be written"):
+        write_picture(torch.zeros(3, 5, 7, dtype=torch.uint8), tmp_path / "file" / "views.png")

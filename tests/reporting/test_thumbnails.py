@@ -6,6 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
+from unlabel.errors import Fault
 from unlabel.reporting import write_thumbnails
 
 
@@ -55,3 +56,9 @@ def test_noise_which_no_format_can_shrink_is_written_too(tmp_path: Path) -> None
     noise = torch.randint(0, 256, (40, 3, 48, 48), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     with Image.open(write_thumbnails(noise, tmp_path)) as sprite:
         assert sprite.size == (7 * 48, 6 * 48)
+
+
+def test_what_cannot_be_written_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(Fault, match="cannot be written"):
+        write_thumbnails([flat((9, 9, 9), 8, 8)], tmp_path / "file")

@@ -6,7 +6,7 @@ from pathlib import Path
 from unlabel.data.open import open_source
 from unlabel.data.pack import SUFFIX, Pack, Packed, write_pack
 from unlabel.engine.places import check_file
-from unlabel.errors import Fault
+from unlabel.errors import Fault, writing
 
 LARGEST = 4096
 
@@ -26,7 +26,8 @@ def pack(
     quality   of the JPEGs in it, 1 to 100; None: pixels as they are, read fastest and much larger
     progress  is told how many of how many pictures are done
 
-    Returns what was packed and left out. Raises Fault for wrong options, or where `out` is something else already.
+    Returns what was packed and left out. Raises Fault for wrong options, or where `out` is something else already or
+    cannot be written, as on a full disk: what is packed by then is kept.
     """
     if not str(out).lower().endswith(SUFFIX):
         raise Fault(f"a pack has a name that ends in {SUFFIX}, such as {Path(out).with_suffix(SUFFIX)}, not {out}")
@@ -35,7 +36,9 @@ def pack(
     if quality is not None and not 1 <= quality <= 100:
         raise Fault(f"the quality of a JPEG is between 1 and 100, or raw, not {quality}")
     check_file(out)
-    return write_pack(open_source(data), out, size=size, quality=quality, progress=progress)
+    source = open_source(data)
+    with writing(out):
+        return write_pack(source, out, size=size, quality=quality, progress=progress)
 
 
 def verify_pack(file: str | Path, *, progress: Callable[[int, int], None] = lambda done, total: None) -> int:

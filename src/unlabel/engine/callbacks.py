@@ -24,7 +24,7 @@ from unlabel.engine.loggers import Loggers
 from unlabel.engine.monitor import Monitor
 from unlabel.engine.progress import ProgressDisplay
 from unlabel.engine.run import seconds
-from unlabel.errors import Interrupted
+from unlabel.errors import Interrupted, writing
 from unlabel.methods import Diverged, Method
 from unlabel.views import Batch
 
@@ -65,19 +65,23 @@ class Journal:
         """keep: bytes of an existing file that belong to the past; what follows them is cut off.
 
         A file that was damaged may be shorter, or cut within a line: the next line is one of its own all the same.
+        Fault, here and later, where the file cannot be written.
         """
-        path.touch()
-        with open(path, "r+b") as file:
-            kept = file.read(keep)
-            file.truncate(len(kept))
-            if not kept.endswith(b"\n") and kept:
-                file.write(b"\n")
-        self.file = open(path, "ab")  # noqa: SIM115 (closed by `close`)
+        self.path = path
+        with writing(path):
+            path.touch()
+            with open(path, "r+b") as file:
+                kept = file.read(keep)
+                file.truncate(len(kept))
+                if not kept.endswith(b"\n") and kept:
+                    file.write(b"\n")
+            self.file = open(path, "ab")  # noqa: SIM115 (closed by `close`)
 
     def write(self, **line: Any) -> None:
         """Append one JSON object; it is on disk when this returns, should the process be killed."""
-        self.file.write((json.dumps(plain(line)) + "\n").encode())
-        self.file.flush()
+        with writing(self.path):
+            self.file.write((json.dumps(plain(line)) + "\n").encode())
+            self.file.flush()
 
     @property
     def length(self) -> int:
@@ -85,8 +89,9 @@ class Journal:
         return self.file.tell()
 
     def close(self) -> None:
-        """Close the file."""
-        self.file.close()
+        """Close the file, which first writes what could not be written before."""
+        with writing(self.path):
+            self.file.close()
 
 
 class Beside(pl.Callback):

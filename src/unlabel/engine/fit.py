@@ -155,9 +155,10 @@ def fit(
     loggers: told the numbers of training; closed by whoever made them.
     build: makes the method as it is before the first update.
 
-    Raises Fault with a sentence for the user when the loss diverges and the run may not end early; Interrupted after
-    Ctrl-C, with all saved.
+    Raises Fault with a sentence for the user when the loss diverges and the run may not end early, or the folder cannot
+    be written; Interrupted after Ctrl-C, with all saved.
     """
+    folder.remove_leftovers()
     prepare_renderer(lambda text: console.print(text, highlight=False))
     method = prepare(job, build)
     view = evaluation(job.size, *_statistics(job, method))

@@ -3,23 +3,34 @@
 import json
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from unlabel.errors import Fault
+from unlabel.errors import Fault, writing
+
+_LEFT = re.compile(r"\..+\.\d+\.tmp")  # what `write_atomically` calls a file that is not whole yet
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a whole file or nothing: a temporary neighbour, flushed to disk, then renamed over the old one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a whole file or nothing: a temporary neighbour, flushed to disk, then renamed over the old one.
+
+    Fault where that cannot be done, as on a full disk; nothing of the new file is left there.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(temporary, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 def plain(value: Any) -> Any:
@@ -139,6 +150,12 @@ class RunFolder:
     def update(self, **values: Any) -> None:
         """Change some entries of run.json."""
         write_json(self.run_json, {**self.read(), **values})
+
+    def remove_leftovers(self) -> None:
+        """Remove what a process that was killed left half written; no other may be writing to the folder."""
+        for path in self.path.rglob(".*.tmp"):
+            if _LEFT.fullmatch(path.name):
+                path.unlink(missing_ok=True)
 
     def readings(self) -> Iterator[dict[str, Any]]:
         """The lines of metrics.jsonl but for broken ones, which the report counts."""

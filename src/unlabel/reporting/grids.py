@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from unlabel.errors import writing
 from unlabel.views import as_rgb
 
 _GAP, _WIDE_GAP = 2, 14  # pixels between views of one image, and between images
@@ -44,8 +45,9 @@ def views_grid(views: Sequence[Tensor], mean: Sequence[float], std: Sequence[flo
 
 def write_picture(picture: Tensor, path: Path) -> Path:
     """Writes a uint8 picture [3, H, W] as PNG, making its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture.cpu().permute(1, 2, 0).contiguous().numpy()).save(path, optimize=True)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture.cpu().permute(1, 2, 0).contiguous().numpy()).save(path, optimize=True)
     return path
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from unlabel.errors import writing
 from unlabel.views import as_rgb
 
 
@@ -26,13 +27,13 @@ def write_thumbnails(images: Iterable[Tensor], folder: Path, tile: int = 48) -> 
     sprite = Image.new("RGB", (columns * tile, rows * tile))
     for i, picture in enumerate(tiles):
         sprite.paste(picture, ((i % columns) * tile, (i // columns) * tile))
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "thumbnails.jpg"
-    # Full colour resolution: with shared chroma the colours of neighbouring tiles would bleed into each other.
-    # Not optimised: that needs all of the file in one buffer, whose size Pillow guesses too low for noisy pictures.
-    sprite.save(path, quality=85, subsampling=0)
-    facts = {"tile": tile, "columns": columns, "count": len(tiles)}
-    (folder / "thumbnails.json").write_text(json.dumps(facts), encoding="utf-8")
+    path, facts = folder / "thumbnails.jpg", {"tile": tile, "columns": columns, "count": len(tiles)}
+    with writing(path):
+        folder.mkdir(parents=True, exist_ok=True)
+        # Full colour resolution: with shared chroma the colours of neighbouring tiles would bleed into each other.
+        # Not optimised: that needs all of the file in one buffer, whose size Pillow guesses too low for noisy pictures.
+        sprite.save(path, quality=85, subsampling=0)
+        (folder / "thumbnails.json").write_text(json.dumps(facts), encoding="utf-8")
     return path
 
 
