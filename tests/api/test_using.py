@@ -1,5 +1,6 @@
 """What one does with a finished run."""
 
+import io
 import json
 import shutil
 from pathlib import Path
@@ -9,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 
 import unlabel
 from unlabel.engine.folder import RunFolder
@@ -167,6 +169,17 @@ def test_translate_writes_a_picture_of_each(cut_run: Path, cnn_run: Path, pictur
     assert (52, 40) in sizes and (32, 60) in sizes  # multiples of four
     with pytest.raises(Fault, match="only image translation"):
         unlabel.translate(cnn_run, data=str(pictures), out=tmp_path / "no")
+
+
+def test_pictures_too_small_to_translate_are_left_out(cut_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name, size in (("a", (7, 20)), ("b", (8, 9)), ("c", (20, 11))):
+        Image.new("RGB", size).save(tmp_path / "in" / f"{name}.png")
+    told = Console(file=io.StringIO(), width=500)
+    assert unlabel.translate(cut_run, data=str(tmp_path / "in"), out=tmp_path / "out", console=told) == 2
+    assert {Image.open(path).size for path in (tmp_path / "out").iterdir()} == {(8, 8), (20, 8)}
+    assert "1 of 3 images were left out, such as" in told.file.getvalue()
+    assert "a.png: 7 x 20 pixels, and translation takes 8 a side at least" in told.file.getvalue()
 
 
 def test_translation_is_evaluated_against_its_input(cut_run: Path) -> None:

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unlabel.errors import Fault
-from unlabel.nn.generator import TAPS, BlurDown, BlurUp, Generator, PatchHeads
+from unlabel.nn.generator import LEAST, TAPS, BlurDown, BlurUp, Generator, PatchHeads
 
 
 def count(module: nn.Module) -> int:
@@ -57,10 +57,16 @@ def test_the_taps_are_layers_of_the_network() -> None:
     assert torch.equal(features[0], F.pad(x, (3, 3, 3, 3), mode="reflect"))
 
 
-@pytest.mark.parametrize("sides", [(16, 16), (20, 44), (8, 12)])
+@pytest.mark.parametrize("sides", [(16, 16), (20, 44), (LEAST, 12)])
 def test_translates_any_sides_that_are_multiples_of_four(sides: tuple[int, int]) -> None:
     out = small()(images(2, 3, *sides))
     assert out.shape == (2, 3, *sides) and out.abs().max() <= 1
+
+
+@pytest.mark.parametrize("sides", [(LEAST, LEAST - 4), (LEAST - 4, 64)])
+def test_smaller_sides_have_no_border_to_reflect(sides: tuple[int, int]) -> None:
+    with pytest.raises(RuntimeError, match="Padding size"):
+        small()(images(1, 3, *sides))
 
 
 @pytest.mark.parametrize("sides", [(18, 16), (16, 21)])

@@ -23,6 +23,7 @@ from unlabel.engine.sources import open_sources, same_channels
 from unlabel.errors import Fault, nearest, writing
 from unlabel.evaluation.neighbours import neighbours
 from unlabel.methods import Translates
+from unlabel.nn.generator import LEAST
 from unlabel.reporting import write_report
 from unlabel.reporting.contact_sheet import neighbours_picture
 from unlabel.reporting.files import check_named
@@ -118,11 +119,12 @@ def export(run: str | Path, *, to: str, out: str | Path | None = None) -> Path:
     return write_export(folder, to, Path(out) if out else folder.path / f"export-{to}")
 
 
-def translate(run: str | Path, *, data: str, out: str | Path) -> int:
+def translate(run: str | Path, *, data: str, out: str | Path, console: Console | None = None) -> int:
     """Translate every image of `data` into the second domain of an image-translation run; writes PNGs to `out`.
 
-    Returns how many were written. Images keep their size, rounded to what the generator can take. Fault where none can
-    be read, or `out` is no folder that can be written to.
+    Returns how many were written. Images keep their size, rounded to what the generator can take; those that cannot be
+    read or are smaller than it can take are left out, and `console` (default: standard error) is told how many. Fault
+    where that leaves none, or `out` is no folder that can be written to.
     """
     job, method = load_method(run)
     if not isinstance(method, Translates):
@@ -131,6 +133,9 @@ def translate(run: str | Path, *, data: str, out: str | Path) -> int:
     source, view = open_source(data), recipe(job, method).views[0]
     same_channels(source, view.channels, f"the run {run}")
     written = sum(_translate_one(method.translate, view, source, i, Path(out)) for i in range(len(source)))
+    if left := [*source.skipped.values()]:
+        words = f"{len(left):,} of {len(source):,} images were left out, such as {left[0]}"
+        (console or Console(stderr=True)).print(words, highlight=False, markup=False)
     if not written:
         raise source.hopeless()
     return written
@@ -139,6 +144,9 @@ def translate(run: str | Path, *, data: str, out: str | Path) -> int:
 def _translate_one(translate: Callable[[Tensor], Tensor], view: View, source: Source, i: int, out: Path) -> bool:
     try:
         picture = source.image(i)
+        if min(picture.shape[1:]) < LEAST:
+            small = f"{picture.shape[2]} x {picture.shape[1]} pixels, and translation takes {LEAST} a side at least"
+            raise source.refuse(i, small)
     except Unreadable:
         return False
     mean, std = (torch.tensor(values)[:, None, None] for values in (view.mean, view.std))

@@ -184,4 +184,4 @@ def translate(run: str, data: str, out: str) -> None:
     """Translate images into the second domain of an image-translation run."""
     from unlabel import api
 
-    OUT.print(f"{api.translate(run, data=data, out=out):,} images translated: {out}", highlight=False)
+    OUT.print(f"{api.translate(run, data=data, out=out, console=LOG):,} images translated: {out}", highlight=False)

@@ -20,6 +20,9 @@ from unlabel.errors import Fault
 TAPS = (0, 4, 8, 12, 16)
 """Where the encoder is read: padded pixels, both down-convolutions, residual blocks 1 and 5."""
 
+LEAST = 8
+"""The least side of images, in pixels: the blocks in the middle, at a quarter of it, reflect a border of one pixel."""
+
 
 class BlurDown(nn.Module):
     """Halve the sides without aliasing: blur with [1, 2, 1] x [1, 2, 1] / 16 over reflected borders, keep every
