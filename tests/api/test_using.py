@@ -1,7 +1,9 @@
 """What one does with a finished run."""
 
+import importlib.util
 import io
 import json
+import py_compile
 import shutil
 from pathlib import Path
 
@@ -13,7 +15,8 @@ from PIL import Image
 from rich.console import Console
 
 import unlabel
-from unlabel.engine.folder import RunFolder
+from unlabel.engine.folder import RunFolder, write_json
+from unlabel.engine.keep import backbone_facts
 from unlabel.errors import Fault
 
 
@@ -137,6 +140,17 @@ def test_export_of_a_cnn_gives_the_same_features(cnn_run: Path, tmp_path: Path, 
     if to == "timm":
         text = (written / "load.py").read_text()
         assert "unlabel" not in text and "timm" in text
+
+
+def test_export_runs_no_code_that_a_run_folder_holds(cnn_run: Path, tmp_path: Path) -> None:
+    folder = RunFolder(shutil.copytree(cnn_run, tmp_path / "run"))
+    (code := tmp_path / "code.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nmodel = None\n")
+    write_json(folder.backbone, backbone_facts(folder) | {"in_plain_timm": code.read_text()})
+    left = importlib.util.cache_from_source(str(folder.path / "export-timm" / "load.py"))
+    py_compile.compile(str(code), left, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+    written = unlabel.export(folder.path, to="timm")
+    assert not (tmp_path / "ran").exists()
+    assert "timm.create_model('resnet18'" in (written / "load.py").read_text()
 
 
 def test_export_of_a_vit(vit_run: Path, tmp_path: Path) -> None:

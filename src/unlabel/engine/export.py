@@ -2,18 +2,20 @@
 
 import importlib.util
 import json
+import runpy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from unlabel.engine.folder import RunFolder, write_atomically
 from unlabel.engine.keep import backbone_facts, load_backbone, spec_of
 from unlabel.engine.places import check_file, check_folder
 from unlabel.errors import Fault, writing
+from unlabel.nn import backbones
 
 TOLERANCE = 1e-5
 FORMATS = ("timm", "torchvision", "onnx")
@@ -54,8 +56,8 @@ def write_export(folder: RunFolder, to: str, out: Path) -> Path:
 
 def _write_folder(out: Path, tensors: dict[str, Tensor], facts: dict[str, Any], code: str) -> Path:
     """Weights, facts, and the lines of Python that build the network around them."""
-    out.mkdir(parents=True, exist_ok=True)
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, out / "model.safetensors")
+    weights = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    write_atomically(out / "model.safetensors", save_tensors(weights))
     told = ("timm", "kwargs", "stem", "size", "grid", "overlap", "mean", "std", "method")
     kept = {key: facts[key] for key in told if key in facts}
     write_atomically(out / "config.json", (json.dumps(kept, indent=1) + "\n").encode())
@@ -75,19 +77,18 @@ def _loading(build: str) -> str:
 
 def _run_snippet(written: Path, images: Tensor) -> Tensor:
     """Features by the exported files alone: run their load.py, as a user without unlabel would."""
-    spec = importlib.util.spec_from_file_location("exported_backbone", written / "load.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    # Not imported: that would run bytecode that somebody has left beside it instead.
+    model = runpy.run_path(str(written / "load.py"))["model"]
     with torch.inference_mode():
-        return module.model(images)
+        return model(images)
 
 
 # ---------------------------------------------------------------------------------------------- timm
 
 
 def _timm(backbone: nn.Module, facts: dict[str, Any], out: Path) -> Path:
-    return _write_folder(out, backbone.state_dict(), facts, _loading(facts["in_plain_timm"]))
+    # Made anew: the lines that backbone.json holds may be anybody's, and these are run.
+    return _write_folder(out, backbone.state_dict(), facts, _loading(backbones.timm_snippet(spec_of(facts))))
 
 
 # ---------------------------------------------------------------------------------------- torchvision

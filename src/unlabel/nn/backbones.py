@@ -64,11 +64,16 @@ _TOLD: dict[str, tuple[str, ...]] = {
 # Vision transformers of these modules can be told to average their normalised patch tokens.
 _AVERAGING = ("vision_transformer", "deit", "vision_transformer_hybrid", "vision_transformer_relpos")
 _AVERAGE = {"global_pool": "avg", "fc_norm": False}
+# What timm is ever told. It takes more, such as a file to load, and a run folder may be anybody's.
+_ARGUMENTS = {
+    "num_classes", "in_chans", "img_size", "dynamic_img_size", "patch_size", "window_size", "output_stride",
+    "layers", "channels", "depth", "global_pool", "fc_norm",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Spec:
-    """What a backbone is built from; plain values.
+    """What a backbone is built from; plain values. Fault for what `resolve` never makes, as an altered file may say.
 
     name    as asked for
     timm    the name in timm
@@ -88,6 +93,14 @@ class Spec:
     lab: bool = False
     grid: int = 0
     overlap: float = 0.0
+
+    def __post_init__(self) -> None:
+        ours = isinstance(self.timm, str) and timm.is_model(self.timm) and isinstance(self.kwargs, dict)
+        if not ours or not self.kwargs.keys() <= _ARGUMENTS:
+            raise Fault(
+                f"no backbone is built as timm's `{self.timm}` with {self.kwargs}: the file that says so was altered "
+                "or damaged; restore it, or train again"
+            )
 
     @property
     def title(self) -> str:
@@ -209,7 +222,7 @@ def timm_snippet(spec: Spec, weights: str | None = None) -> str:
     lines += ["", f"model = timm.create_model({spec.timm!r}, pretrained=False{arguments})"]
     lines += [edit.source() for edit in edits]
     lines += [inspect.getsource(lab), "model = LabPair(model)"] if spec.lab else []
-    lines += [f"model = PatchGrid(model, grid={spec.grid}, overlap={spec.overlap})"] if grid else []
+    lines += [f"model = PatchGrid(model, grid={spec.grid!r}, overlap={spec.overlap!r})"] if grid else []
     lines += [f"model.load_state_dict(load_file({weights!r}))"] if weights else []
     return "\n".join([*lines, "model.eval()", ""])
 
