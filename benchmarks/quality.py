@@ -6,7 +6,8 @@
 lightly's pipeline is that of its SimCLR example (transform, data set, DataLoader, head, loss, SGD at a constant rate),
 with the same backbone, which is evaluated like ours. Having no schedule, it is one run to the longest length, looked at
 on the way with its clock stopped; its rate falls to zero over the last quarter, which its example does not do.
-What was measured is in the result and in --runs, and not measured again: a few seeds at a time will do.
+What was measured is in the result and in --runs, and not measured again: a few seeds at a time will do. The machine
+must be idle beside it: how many updates a run has is measured at its beginning.
 """
 
 import argparse
@@ -82,7 +83,7 @@ def by_lightly(data: str, lengths: list[float], seed: int, out: Path) -> Iterato
             passed = time.monotonic() - begun
             if passed >= 60 * ahead[0]:
                 looked = time.monotonic()
-                yield ahead.pop(0), found(passed, images)
+                yield ahead.pop(0), found(passed, images) | {"end": end / 60}
                 if not ahead:
                     return
                 begun += time.monotonic() - looked
@@ -167,6 +168,10 @@ def main() -> None:
     result = RESULTS / "time-to-quality.json"
     for entry in json.loads(result.read_text())["runs"] if result.exists() else ():
         _place(arguments.runs, **entry).write_text(json.dumps(entry))
+    ends = {json.loads(path.read_text())["end"] for path in arguments.runs.glob("lightly-*.json")}
+    if "lightly" in arguments.only and ends - {max(arguments.minutes)}:
+        found = ", ".join(f"{end:g}" for end in ends)
+        raise SystemExit(f"lightly's rate fell to 0 at {found} minutes so far: give --minutes with that last")
     for seed in arguments.seeds:
         for who in arguments.only:
             left = [m for m in arguments.minutes if not _place(arguments.runs, who, m, seed).exists()]
