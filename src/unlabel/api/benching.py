@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 
 from unlabel import methods
+from unlabel.console import tell
 from unlabel.data import open_source
 from unlabel.data.ahead import cores
 from unlabel.engine import options as engine_options
@@ -99,7 +100,7 @@ def bench(
         done.add(ended)
         written()
     page = written()
-    console.print(f"{len(places)} runs after {(time.monotonic() - begun) / 60:.0f} min: {page}", highlight=False)
+    tell(console, f"{len(places)} runs after {(time.monotonic() - begun) / 60:.0f} min: {page}")
     return page
 
 
@@ -214,7 +215,7 @@ def _trained(todo: Sequence[_Run], jobs: int, console: Console) -> Iterator[Path
             while (waiting or running) and not signals.asked:
                 while waiting and free:
                     run, share = waiting.popleft(), free.pop()
-                    console.print(run.title, highlight=False)
+                    tell(console, run.title)
                     running[_start(run, share)] = run.place, share
                 time.sleep(_GLANCE)
                 for child in [child for child in running if child.poll() is not None]:
@@ -261,4 +262,4 @@ def _on(share: set[int] | None) -> Iterator[None]:
 def _tell_of_failure(place: Path, status: int, console: Console) -> None:
     if status:
         words = f"  {place.name} failed: {last_words(place) or status}; {log_of(place)} has all it said"
-        console.print(words, highlight=False, markup=False)
+        tell(console, words)

@@ -1,7 +1,7 @@
 """Pre-training, from options to a finished run folder."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from torch import nn
 
 from unlabel import __version__, recipes
 from unlabel.api.picturing import draw_inside
+from unlabel.console import tell
 from unlabel.diagnostics import Verdict
 from unlabel.engine import options as engine_options
 from unlabel.engine.finish import assess, close_run, evaluation_of, pictures
@@ -135,7 +136,7 @@ def _resume(folder: RunFolder, console: Console) -> Result:
     if job.command != "pretrain":
         raise Fault(f"{folder.path} goes on from another run: `unlabel {job.command} --resume {folder.path}`")
     if folder.finished:
-        console.print(f"{folder.path} is finished already; its report is {folder.report}")
+        tell(console, f"{folder.path} is finished already; its report is {folder.report}")
         return result_of(folder)
     need(job.run.log)
     sources = open_sources(job.run)
@@ -173,11 +174,11 @@ def _conclude(job: Job, sources: Sources, folder: RunFolder, console: Console) -
     if job.run.evaluate:
         begun = time.monotonic()
         finish(job, method, sources, folder, console)
-        console.print(f"evaluated in {time.monotonic() - begun:.0f} s", highlight=False)
+        tell(console, f"evaluated in {time.monotonic() - begun:.0f} s")
     count = note_skipped(folder, sources.skipped())
     close_run(folder, count)
     if count:
-        console.print(f"{count} files could not be read and were left out; {folder.skipped} says why", highlight=False)
+        tell(console, f"{count} files could not be read and were left out; {folder.skipped} says why")
     if job.run.evaluate:
         write_report(folder.path)
 
@@ -202,17 +203,17 @@ def result_of(folder: RunFolder) -> Result:
 
 def announce(job: Job, sources: Sources, folder: RunFolder, console: Console) -> None:
     """Say what was chosen, and why, before it is done."""
-    say: Callable[[str], None] = lambda text: console.print(text, highlight=False, soft_wrap=True)  # noqa: E731
     images = " and ".join(f"{len(source):,}" for source in sources.training)
     what = f"{images} images of {sources.training[0].name}"
-    say(f"[bold]{job.run.method}[/] on {what}, {job.size} px, recipe {job.run.recipe}")
+    tell(console, f"{job.run.method} on {what}, {job.size} px, recipe {job.run.recipe}")
     network = job.backbone.name if job.backbone else "networks of its own"
     length = f"{job.updates:,} updates ({job.epochs:.1f} epochs)" if job.updates else f"for {job.run.budget}"
     plan = job.plan
-    say(f"{network} · batch {plan.batch_size} · {plan.optimiser} lr {plan.peak(plan.batch_size):g} · {length}")
-    say(f"{job.settings.device} · {'; '.join(job.settings.reasons) or job.settings.precision}")
-    say(f"{sources.split[0].upper()}{sources.split[1:]}")
-    say(f"run folder {folder.path}")
+    rate = f"{plan.optimiser} lr {plan.peak(plan.batch_size):g}"
+    tell(console, f"{network} · batch {plan.batch_size} · {rate} · {length}")
+    tell(console, f"{job.settings.device} · {'; '.join(job.settings.reasons) or job.settings.precision}")
+    tell(console, f"{sources.split[0].upper()}{sources.split[1:]}")
+    tell(console, f"run folder {folder.path}")
 
 
 def draw(job: Job, method: Method, sources: Sources, folder: RunFolder) -> None:

@@ -22,6 +22,7 @@ from unlabel.api.pretraining import (
     result_of,
 )
 from unlabel.api.shares import begin_series, go_on_series, is_series, shares_of
+from unlabel.console import tell
 from unlabel.engine import options as engine_options
 from unlabel.engine.classified import control_of, save_classifier
 from unlabel.engine.finetuning import SHARE
@@ -169,7 +170,7 @@ def _go_on(kind: str, folder: RunFolder, console: Console) -> Result:
     if job.command != kind or job.origin is None:
         raise Fault(f"{folder.path} is a {job.run.method} run: `unlabel {job.command} --resume {folder.path}`")
     if folder.finished:
-        console.print(f"{folder.path} is finished already; its report is {folder.report}")
+        tell(console, f"{folder.path} is finished already; its report is {folder.report}")
         return result_of(folder)
     need(job.run.log)
     lesson = open_lesson(job)
@@ -184,7 +185,7 @@ def _run(
 ) -> Result:
     sources = lesson.sources
     announce(job, sources, folder, console)
-    console.print(f"{int((lesson.known >= 0).sum()):,} labels of {lesson.classes} classes", highlight=False)
+    tell(console, f"{int((lesson.known >= 0).sum()):,} labels of {lesson.classes} classes")
     with Loggers(job, folder, console) as loggers:
         build = _builder(lesson, origin)
         job = fit(job, sources, folder, console, loggers=loggers, resume=resume, build=build)
@@ -232,7 +233,7 @@ def _train_control(job: Job, lesson: Lesson, folder: RunFolder, console: Console
         begin(job, lesson.sources, control)
     if control.finished:
         return
-    console.print(f"its control: from random weights, {len(lesson.known):,} labels", highlight=False)
+    tell(console, f"its control: from random weights, {len(lesson.known):,} labels")
     begun, build = control.checkpoint.exists(), _builder(lesson, None)
     try:
         with Loggers(job, control, console) as loggers:
@@ -240,7 +241,7 @@ def _train_control(job: Job, lesson: Lesson, folder: RunFolder, console: Console
     except Interrupted as stop:
         raise Interrupted(f"stopped while training the control; everything is saved: go on with `{command}`") from stop
     except Fault as problem:  # a control that diverges does not cost the run
-        console.print(f"the control failed: {problem}", highlight=False)
+        tell(console, f"the control failed: {problem}")
         return
     control.update(finished=True)
 

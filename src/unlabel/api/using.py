@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from unlabel.api.pretraining import Result, finish, result_of
 from unlabel.api.queries import as_image, query_pixels, save_picture, vector_of, vectors_of, view_of
+from unlabel.console import tell
 from unlabel.data.open import open_source
 from unlabel.data.source import Source, Unreadable
 from unlabel.engine.export import FORMATS, write_export
@@ -135,7 +136,7 @@ def translate(run: str | Path, *, data: str, out: str | Path, console: Console |
     written = sum(_translate_one(method.translate, view, source, i, Path(out)) for i in range(len(source)))
     if left := [*source.skipped.values()]:
         words = f"{len(left):,} of {len(source):,} images were left out, such as {left[0]}"
-        (console or Console(stderr=True)).print(words, highlight=False, markup=False)
+        tell(console or Console(stderr=True), words)
     if not written:
         raise source.hopeless()
     return written

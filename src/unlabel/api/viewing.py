@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from rich.console import Console
 
 from unlabel.api.queries import vectors_of, view_of
+from unlabel.console import tell
 from unlabel.data.open import open_source
 from unlabel.engine.callbacks import Signals
 from unlabel.engine.folder import RunFolder
@@ -93,7 +94,7 @@ def _embedded(run: str | Path, data: str | None, most: int, console: Console) ->
     embeddings = Embeddings(
         [source.path(i) for i in kept], found.labels.numpy(), found.vectors.numpy(), np.arange(len(kept))
     )
-    console.print(f"laying out {len(kept):,} images ...", highlight=False)
+    tell(console, f"laying out {len(kept):,} images ...")
     return atlas_table(embeddings, [thumbnail(source.image(i), _SIDE) for i in kept], source.classes)
 
 
@@ -116,7 +117,7 @@ def _serve(rows: Path, port: int, count: int, browser: bool, console: Console) -
             while viewer.poll() is None and not signals.asked and not _answers(address):
                 time.sleep(_GLANCE)
             if viewer.poll() is None and not signals.asked:
-                console.print(f"{count:,} images at {address} (Ctrl-C ends it)", highlight=False)
+                tell(console, f"{count:,} images at {address} (Ctrl-C ends it)")
                 if browser:
                     webbrowser.open(address)
             while viewer.poll() is None and not signals.asked:

@@ -6,13 +6,14 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from unlabel.catalogue.page import Beside, Block, Cell, Code, Drawing, Items, Links, Page, Prose, Table
+from unlabel.console import tell
 
 
 def show(page: Page, console: Console) -> None:
     """Print a page. Of code that others than the method hold, where it is; the whole file is left out."""
-    console.print(Text(page.title, "bold"), Text(page.address or "no paper"), highlight=False)
+    tell(console, Text(page.title, "bold"), Text(page.address or "no paper"))
     for line in page.about:
-        console.print(Text(line), highlight=False)
+        tell(console, Text(line))
     for section in page.sections:
         blocks = [block for block in section.blocks if not (isinstance(block, Code) and block.listing)]
         if blocks:

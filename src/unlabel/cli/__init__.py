@@ -9,13 +9,14 @@ from rich.text import Text
 
 from unlabel import __version__
 from unlabel.cli.arguments import parse
+from unlabel.console import tell
 from unlabel.errors import Fault, Faults, Interrupted
 
 if TYPE_CHECKING:
     from unlabel.api import Result
 
-OUT = Console(soft_wrap=True)
-LOG = Console(stderr=True, soft_wrap=True)
+OUT = Console(soft_wrap=True, markup=False)
+LOG = Console(stderr=True, soft_wrap=True, markup=False)
 
 INTERRUPTED = 130  # the shell's number for a process that Ctrl-C ended
 
@@ -29,7 +30,7 @@ def conclude(result: "Result") -> None:
     """The end of a command that trains or evaluates: the verdict with what to do now, and where the report is."""
     if (judged := result.verdict) is not None:
         OUT.print(Text.assemble((judged.title, "bold"), f": {judged.clause} {judged.advice}"))
-    OUT.print(f"report: {result.report}" if result.report else f"run folder: {result.folder}", highlight=False)
+    tell(OUT, f"report: {result.report}" if result.report else f"run folder: {result.folder}")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -115,7 +116,7 @@ def main() -> None:
     except Fault as fault:
         _say([str(fault)])
     except Interrupted as stop:
-        LOG.print(str(stop), highlight=False)
+        tell(LOG, stop)
         sys.exit(INTERRUPTED)
     except click.exceptions.NoArgsIsHelpError as question:
         question.show()
@@ -124,7 +125,7 @@ def main() -> None:
         mistake.show()
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
-        LOG.print("stopped")
+        tell(LOG, "stopped")
         sys.exit(INTERRUPTED)
 
 

@@ -3,6 +3,7 @@
 import click
 
 from unlabel.cli import LOG, OUT, cli, conclude, example
+from unlabel.console import tell
 from unlabel.errors import Fault
 
 ALL = (
@@ -33,9 +34,9 @@ def evaluate(run: str, data: str | None, everything: bool) -> None:
 
     result = api.evaluate(run, data=data, all=everything, console=LOG)
     for line in tables(result.evaluation or {}):
-        OUT.print(line, highlight=False, markup=False)
+        tell(OUT, line)
     if everything:
-        OUT.print(APART.format(run=run), highlight=False, markup=False)
+        tell(OUT, APART.format(run=run))
     conclude(result)
 
 
@@ -86,7 +87,7 @@ def segment(
         fine_tune=fine_tune, stride=stride, console=LOG,
     )  # fmt: skip
     for part in shown(section(file_of(head, fine_tune), found)):
-        OUT.print(part, highlight=False, markup=False)
+        tell(OUT, part)
 
 
 @cli.command(epilog=example("unlabel embed runs/simclr-photos-1 --data photos/ -o photos.parquet"))
@@ -104,7 +105,7 @@ def embed(run: str, data: str, out: str) -> None:
     from unlabel import api
 
     count = api.embed(run, data=data, out=out, console=LOG)
-    OUT.print(f"{count:,} images embedded: {out}", highlight=False)
+    tell(OUT, f"{count:,} images embedded: {out}")
 
 
 @cli.command(epilog=example("unlabel neighbors runs/simclr-photos-1 --query cat.jpg --data photos/ -o like-cat.png"))
@@ -125,8 +126,8 @@ def neighbors(run: str, query: str, data: str, out: str, k: int) -> None:
     from unlabel import api
 
     for path, distance in api.neighbors(run, query=query, data=data, out=out, k=k, console=LOG):
-        OUT.print(f"{distance:.4f}  {path}", highlight=False, markup=False)
-    OUT.print(f"picture: {out}", highlight=False)
+        tell(OUT, f"{distance:.4f}  {path}")
+    tell(OUT, f"picture: {out}")
 
 
 @cli.command(
@@ -148,7 +149,7 @@ def atlas(run: str, data: str | None, images: int | None, port: int | None, no_o
 
     written = api.atlas(run, data=data, images=images, port=port, browser=not no_open, export=export, console=LOG)
     if written is not None:
-        OUT.print(f"atlas: {written}; look at it with `{SERVE} {written}`", highlight=False)
+        tell(OUT, f"atlas: {written}; look at it with `{SERVE} {written}`")
 
 
 @cli.command(epilog=example("unlabel report runs/simclr-photos-1"))
@@ -157,7 +158,7 @@ def report(run: str) -> None:
     """Write the report of a run again."""
     from unlabel import api
 
-    OUT.print(str(api.report(run)), highlight=False)
+    tell(OUT, api.report(run))
 
 
 @cli.command(
@@ -173,7 +174,7 @@ def export(run: str, to: str, out: str | None) -> None:
     """Write the backbone for use without unlabel, and check that it gives the same features."""
     from unlabel import api
 
-    OUT.print(f"{api.export(run, to=to, out=out)} (read back: features agree)", highlight=False)
+    tell(OUT, f"{api.export(run, to=to, out=out)} (read back: features agree)")
 
 
 @cli.command(epilog=example("unlabel translate runs/cut-horses-1 --data horses/ -o as-zebras/"))
@@ -184,4 +185,4 @@ def translate(run: str, data: str, out: str) -> None:
     """Translate images into the second domain of an image-translation run."""
     from unlabel import api
 
-    OUT.print(f"{api.translate(run, data=data, out=out, console=LOG):,} images translated: {out}", highlight=False)
+    tell(OUT, f"{api.translate(run, data=data, out=out, console=LOG):,} images translated: {out}")

@@ -4,6 +4,7 @@ import click
 
 from unlabel.cli import LOG, OUT, cli, example
 from unlabel.cli.arguments import parse
+from unlabel.console import tell
 from unlabel.errors import Fault
 
 
@@ -42,4 +43,4 @@ def bench(words: tuple[str, ...]) -> None:
     page = api.bench(
         entries, seeds=[int(part) for part in seeds.split(",")], out=out, jobs=int(jobs), console=LOG, **options
     )
-    OUT.print(f"leaderboard: {page}", highlight=False)
+    tell(OUT, f"leaderboard: {page}")

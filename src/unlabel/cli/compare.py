@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from unlabel.cli import OUT, cli, example
+from unlabel.console import printable, tell
 from unlabel.errors import Fault
 
 if TYPE_CHECKING:
@@ -41,24 +42,22 @@ def compare(runs: tuple[str, ...], out: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found.as_dict(), indent=1))
         return
-    from unlabel.cli.scanned import say
     from unlabel.reporting.comparison import heading
 
     title, shared = heading(found)
-    say(f"{title}: {', '.join(shared)}")
+    tell(OUT, f"{title}: {', '.join(shared)}")
     for note in found.notes:
-        say(note)
+        tell(OUT, note)
     for section in found.sections:
         for table, protocols in _tables(section):
             OUT.print(table, soft_wrap=False)
             for protocol in protocols:
-                say(protocol)
-    say(f"page: {found.page}")
+                tell(OUT, protocol)
+    tell(OUT, f"page: {found.page}")
 
 
 def _tables(section: "Section") -> list[tuple[Table, list[str]]]:
     """The first table of a section with verdicts, and the others, all with controls on top and their protocols."""
-    from unlabel.cli.scanned import printable
     from unlabel.reporting.topics import topics
 
     made = []

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import click
 from rich.table import Table
+from rich.text import Text
 
 from unlabel.cli import LOG, OUT, cli, example
+from unlabel.console import tell
 from unlabel.errors import Fault, writing
 
 
@@ -18,11 +20,9 @@ def methods() -> None:
 
     table = Table("name", "title", "family", "year", "arXiv")
     for entry in catalogue.entries():
-        table.add_row(f"[bold]{entry.name}[/]", entry.title, entry.family, str(entry.year), entry.paper or "none")
+        table.add_row(Text(entry.name, "bold"), entry.title, entry.family, str(entry.year), entry.paper or "none")
     OUT.print(table)
-    OUT.print(
-        "`unlabel explain NAME` shows one of them: equations, code, symbols, data flow, defaults.", highlight=False
-    )
+    tell(OUT, "`unlabel explain NAME` shows one of them: equations, code, symbols, data flow, defaults.")
 
 
 @cli.command(epilog=example("unlabel explain simclr", "unlabel explain simclr -o simclr.html"))
@@ -41,7 +41,7 @@ def explain(method: str, out: str | None) -> None:
     document = html.document(told)
     with writing(out):
         Path(out).write_text(document, encoding="utf-8")
-    OUT.print(f"page: {out}", highlight=False)
+    tell(OUT, f"page: {out}")
 
 
 @cli.command(
@@ -72,7 +72,7 @@ def scan(
     import json
 
     from unlabel import api
-    from unlabel.cli.scanned import say, show
+    from unlabel.cli.scanned import show
     from unlabel.engine.places import check_file
 
     if html is not None:
@@ -85,7 +85,7 @@ def scan(
     if html is not None:  # last: what was found is told, whatever becomes of the page
         page = found.write(html)
         if not as_json:
-            say(f"page: {page}")
+            tell(OUT, f"page: {page}")
 
 
 @cli.command(epilog=example("unlabel pack photos/ -o photos.pack --size 256", "unlabel pack --verify photos.pack"))
@@ -108,17 +108,19 @@ def pack(data: str | None, out: str | None, size: int, quality: str, verify: str
         )
     if quality != "raw" and not quality.isdecimal():
         raise Fault(f"--quality is a number from 1 to 100, or raw, not {quality}")
-    with _counting("packing" if data else "checking") as tell:
+    with _counting("packing" if data else "checking") as progress:
         if data is None or out is None:
-            count = api.verify_pack(str(verify), progress=tell)
+            count = api.verify_pack(str(verify), progress=progress)
         else:
-            done = api.pack(data, out=out, size=size, quality=None if quality == "raw" else int(quality), progress=tell)
+            done = api.pack(
+                data, out=out, size=size, quality=None if quality == "raw" else int(quality), progress=progress
+            )
     if data is None:
-        OUT.print(f"{verify}: {count:,} pictures, all as they were packed", highlight=False)
+        tell(OUT, f"{verify}: {count:,} pictures, all as they were packed")
         return
-    OUT.print(f"{out}: {done.pictures:,} pictures, {done.bytes / 1e6:,.1f} MB", highlight=False)
+    tell(OUT, f"{out}: {done.pictures:,} pictures, {done.bytes / 1e6:,.1f} MB")
     for unreadable in done.skipped:
-        OUT.print(f"left out: {unreadable}", highlight=False, markup=False)
+        tell(OUT, f"left out: {unreadable}")
 
 
 @cli.command(
@@ -132,11 +134,11 @@ def saliency(data: str, out: str) -> None:
     """Look for the object that stands out in each picture, and write masks of them."""
     from unlabel import api
 
-    with _counting("looking") as tell:
-        written, skipped = api.saliency(data, out=out, progress=tell)
-    OUT.print(f"{out}: {written:,} masks", highlight=False)
+    with _counting("looking") as progress:
+        written, skipped = api.saliency(data, out=out, progress=progress)
+    tell(OUT, f"{out}: {written:,} masks")
     for unreadable in skipped:
-        OUT.print(f"left out: {unreadable}", highlight=False, markup=False)
+        tell(OUT, f"left out: {unreadable}")
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from unlabel.api.scanning import Scanned
 from unlabel.cli import OUT
+from unlabel.console import tell
 from unlabel.data.findings import FLAT, HUGE, TINY, Scan
 from unlabel.data.remarks import remarks, size_on_disk
 from unlabel.engine.advice import Advice
@@ -22,30 +23,20 @@ def show(scanned: Scanned, *, every: bool) -> None:
     """Print a scan: what should be known first, then the facts, then what to train with."""
     found = scanned.found
     pictures = f"{found.readable:,} picture{'' if found.readable == 1 else 's'}"
-    say(f"{found.root}: {pictures} can be read, {len(found.unreadable):,} cannot, {size_on_disk(found)}")
+    tell(OUT, f"{found.root}: {pictures} can be read, {len(found.unreadable):,} cannot, {size_on_disk(found)}")
     for remark in remarks(found):
-        say(f"{'!' if remark.grave else '-'} {remark.sentence}")
+        tell(OUT, f"{'!' if remark.grave else '-'} {remark.sentence}")
     _lists(found, every)
     if found.ignored:
         OUT.print()
-        say(f"files that are not pictures: {found.ignored:,}")
+        tell(OUT, f"files that are not pictures: {found.ignored:,}")
     if found.smallest and found.largest:
         ends = dict.fromkeys((found.smallest, found.largest))  # one where they are the same
-        say("pixels: " + " to ".join(f"{width} x {height}" for width, height in ends))
+        tell(OUT, "pixels: " + " to ".join(f"{width} x {height}" for width, height in ends))
     for title, counts in found.histograms().items():
         _histogram(title, counts, every)
     if scanned.advice is not None:
         _advice(scanned.advice)
-
-
-def say(text: str) -> None:
-    """One line: what names of files hold is neither markup nor another line nor a word to the terminal."""
-    OUT.print(printable(text), highlight=False, markup=False)
-
-
-def printable(text: str) -> str:
-    """The text with what a terminal would not print, but obey, written as an escape."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _lists(found: Scan, every: bool) -> None:
@@ -73,11 +64,11 @@ def _list(title: str, lines: Sequence[str], every: bool) -> None:
     if not lines:
         return
     OUT.print()
-    say(f"{title}: {len(lines):,}")
+    tell(OUT, f"{title}: {len(lines):,}")
     for line in lines if every else lines[:FEW]:
-        say(f"  {line}")
+        tell(OUT, f"  {line}")
     if len(lines) > FEW and not every:
-        say(f"  ... and {len(lines) - FEW:,} more (--all lists them)")
+        tell(OUT, f"  ... and {len(lines) - FEW:,} more (--all lists them)")
 
 
 def _histogram(title: str, counts: dict[Any, int], every: bool) -> None:
@@ -88,7 +79,7 @@ def _histogram(title: str, counts: dict[Any, int], every: bool) -> None:
         table.add_row(Text(str(name)), f"{count:,}", "█" * max(1, round(30 * count / most)) if count else "")
     OUT.print(table)
     if len(rows) > FEW and not every:
-        say(f"  ... and {len(rows) - FEW:,} more")
+        tell(OUT, f"  ... and {len(rows) - FEW:,} more")
 
 
 def _advice(advice: Advice) -> None:
@@ -97,8 +88,8 @@ def _advice(advice: Advice) -> None:
         table.add_row(choice.name, Text(choice.value), Text(choice.reason))
     OUT.print(table)
     for sentence in advice.measured:
-        say(f"timed here: {sentence}")
+        tell(OUT, f"timed here: {sentence}")
     for note in advice.notes:
-        say(f"! {note}")
+        tell(OUT, f"! {note}")
     OUT.print()
-    say(advice.command)
+    tell(OUT, advice.command)

@@ -6,6 +6,7 @@ import click
 
 from unlabel.cli import LOG, OUT, cli, conclude, example
 from unlabel.cli.arguments import parse
+from unlabel.console import tell
 from unlabel.errors import Faults
 
 _WHAT = {
@@ -107,4 +108,4 @@ def _table(found: Any) -> None:
     for row in table(found):
         shown.add_row(*row)
     OUT.print(shown)
-    OUT.print(line(found["shares"][-1]["protocol"]), highlight=False, markup=False)
+    tell(OUT, line(found["shares"][-1]["protocol"]))

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from unlabel.cli import LOG, OUT, cli, example
 from unlabel.cli.after import RUN
+from unlabel.console import tell
 from unlabel.errors import Fault
 
 if TYPE_CHECKING:
@@ -39,8 +40,8 @@ def zeroshot(run: str, data: str | None, classes: str | None, templates: tuple[s
     if found.top5 is not None:
         table.add_row("zero-shot top-5", f"{found.top5:.1f}", f"{found.chance5:.1f}")
     OUT.print(table)
-    OUT.print(f"{found.images:,} images, {found.classes:,} classes", highlight=False)
-    OUT.print(line(found.protocol), highlight=False, markup=False)
+    tell(OUT, f"{found.images:,} images, {found.classes:,} classes")
+    tell(OUT, line(found.protocol))
 
 
 def _lines(text: str) -> list[str]:
@@ -75,9 +76,9 @@ def retrieve(run: str, query: str | None, data: str | None, out: str | None, k: 
         _recalls(api.retrieve(run, data=data, console=LOG))
         return
     for name, cosine in api.retrieve(run, query, data=data, k=k, out=out, console=LOG):
-        OUT.print(f"{cosine:.4f}  {name}", highlight=False, markup=False)
+        tell(OUT, f"{cosine:.4f}  {name}")
     if out is not None:
-        OUT.print(f"picture: {out}", highlight=False)
+        tell(OUT, f"picture: {out}")
 
 
 def _recalls(found: "Retrieval") -> None:
@@ -91,5 +92,5 @@ def _recalls(found: "Retrieval") -> None:
         table.add_row("chance", *(f"{value:.1f}" for value in recall.chance.values()))
     OUT.print(table)
     images, texts = found.text_to_image.candidates, found.text_to_image.queries
-    OUT.print(f"{images:,} images, {texts:,} different texts", highlight=False)
-    OUT.print(line(found.protocol), highlight=False, markup=False)
+    tell(OUT, f"{images:,} images, {texts:,} different texts")
+    tell(OUT, line(found.protocol))

@@ -10,6 +10,7 @@ import pytorch_lightning as pl
 import torch
 from rich.console import Console
 
+from unlabel.console import tell
 from unlabel.data.captions import Tokenise
 from unlabel.data.loader import ViewLoader
 from unlabel.data.source import Source
@@ -159,12 +160,12 @@ def fit(
     be written; Interrupted after Ctrl-C, with all saved.
     """
     folder.remove_leftovers()
-    prepare_renderer(lambda text: console.print(text, highlight=False))
+    prepare_renderer(lambda text: tell(console, text))
     method = prepare(job, build)
     view = evaluation(job.size, *_statistics(job, method))
     monitor = Monitor(sources, view, job.settings.device)
     if job.run.monitors and not resume and monitor.lack:
-        console.print(monitor.lack, highlight=False, soft_wrap=True)
+        tell(console, monitor.lack)
     stored = checkpoint.load(folder.checkpoint) if resume else None
     album = None
     if draws(method):
@@ -178,7 +179,7 @@ def fit(
         pace = f"{facts['per_update'] * 1e3:.0f} ms an update"
         if job.epochs > 1 and facts["per_update_later"] != facts["per_update"]:
             pace += f", {facts['per_update_later'] * 1e3:.0f} of images that are in memory"
-        console.print(f"budget {job.run.budget}: {pace}, so {updates} updates ({job.epochs:.1f} epochs)")
+        tell(console, f"budget {job.run.budget}: {pace}, so {updates} updates ({job.epochs:.1f} epochs)")
         method.total_updates, method.total_epochs = job.updates, job.epochs
     loggers.settings(job)
     live = monitor.declared(whose(method)) if job.run.monitors else None

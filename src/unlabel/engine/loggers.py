@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
+from unlabel.console import tell
 from unlabel.engine.folder import RunFolder, read_json, write_json
 from unlabel.engine.job import Job
 from unlabel.engine.services import SERVICES, Begun, Ending, Service
@@ -109,11 +110,8 @@ class Loggers:
                 self._say(service, problem)
 
     def _say(self, service: Service, problem: Exception) -> None:
-        self.console.print(
-            f"{service.title} failed and is left out from here on ({_first_line(problem)}); "
-            f"{self.folder.metrics} has every number",
-            highlight=False, markup=False,
-        )  # fmt: skip
+        words = f"{service.title} failed and is left out from here on ({_first_line(problem)})"
+        tell(self.console, f"{words}; {self.folder.metrics} has every number")
 
 
 def numbers(evaluation: Mapping[str, Any], above: str = "") -> dict[str, float]:

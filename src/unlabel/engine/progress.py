@@ -18,6 +18,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from unlabel.console import tell
+
 QUIET_SECONDS = 15.0
 
 
@@ -52,7 +54,7 @@ class ProgressDisplay:
             self.live.update(Group(self.bar, Text(words, style="dim", no_wrap=True, overflow="ellipsis")))
         elif time.monotonic() - self.last_line >= QUIET_SECONDS or update == self.total:
             self.last_line = time.monotonic()
-            self.console.print(f"update {update}/{self.total} · {words}", highlight=False, soft_wrap=True)
+            tell(self.console, f"update {update}/{self.total} · {words}")
 
     def shorten(self, total: int, words: str) -> None:
         """Training now ends after `total` updates; say why, in a line that stays."""
@@ -63,7 +65,7 @@ class ProgressDisplay:
 
     def say(self, words: str) -> None:
         """A line that stays, above the bar where there is one."""
-        self.console.print(words, highlight=False, soft_wrap=True, markup=False)
+        tell(self.console, words)
 
     def close(self) -> None:
         """Leave the terminal as it was."""
@@ -79,13 +81,13 @@ def stages(console: Console, what: str) -> Iterator[Callable[[str, float], None]
     says how long it will take.
     """
     if not console.is_terminal:
-        console.print(f"{what} ...", highlight=False)
+        tell(console, f"{what} ...")
         said: set[str] = set()
 
         def say(stage: str, share: float) -> None:
             if ", about " in stage and stage not in said:
                 said.add(stage)
-                console.print(f"{what}: {stage}", highlight=False)
+                tell(console, f"{what}: {stage}")
 
         yield say
         return
