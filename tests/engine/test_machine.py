@@ -1,5 +1,6 @@
 """What the machine is told at the start of a command, and what the log says of it."""
 
+import platform
 import sys
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 
 from unlabel.engine import keep, sources
 from unlabel.engine.callbacks import quiet_lightning
-from unlabel.engine.machine import settings
+from unlabel.engine.machine import machine, settings
 from unlabel.engine.run import Run
 from unlabel.errors import Fault
 
@@ -20,6 +21,11 @@ def test_the_log_names_the_allocator(monkeypatch):
     assert "allocator: keeps freed memory" in settings("cpu").reasons
     monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "131072")
     assert "allocator: as the environment sets it" in settings("cpu").reasons
+
+
+def test_the_system_is_told_without_its_build():
+    told = machine()["system"]
+    assert platform.system() in told and platform.machine() in told and platform.release() not in told
 
 
 def test_products_in_float32_stay_exact():

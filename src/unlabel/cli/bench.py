@@ -11,9 +11,9 @@ from unlabel.errors import Fault
 @cli.command(
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
     epilog=example(
-        "unlabel bench simclr byol dino --data photos/ --budget 5m --recipe minutes",
+        "unlabel bench simclr byol dino --data cifar10/train --eval-data cifar10/test --budget 5m --recipe minutes",
         'unlabel bench simclr "simclr objective=dcl" --data shapes --epochs 2 --seeds 0,1 --out runs/objectives',
-        "unlabel bench joint-embedding --data cifar10/train --eval-data cifar10/test --budget 5m --recipe minutes",
+        "unlabel bench simclr masked pretext --data photos/ --budget 20m",
     ),
 )
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="ENTRY... --data DIR [NAME=VALUE]...")

@@ -35,7 +35,7 @@ _OWN = {
     "distil": {
         "backbone": "the student's network by name; default: the teacher's",
         "temperature": "of both softmaxes",
-        "alpha": "weight of the teacher; what is left to 1 is that of the labels",
+        "alpha": "weight of the teacher; the labels get 1 - alpha",
         "from_teacher": "begin with the weights of the teacher's backbone",
     },
 }

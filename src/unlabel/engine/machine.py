@@ -112,10 +112,10 @@ def versions() -> dict[str, str]:
 
 
 def machine() -> dict[str, object]:
-    """Processor, cores and accelerators."""
+    """System, processor, cores and accelerators: what numbers depend on, not whose machine it is."""
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
-        "system": platform.platform(),
+        "system": f"{platform.system()} {platform.machine()}",
         "processor": processor(),
         "instructions": torch.backends.cpu.get_cpu_capability(),
         "cores": cores(),
