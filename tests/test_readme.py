@@ -37,6 +37,24 @@ def test_the_tables_of_evidence_are_those_of_the_records(tables: ModuleType) -> 
     assert tables.evidence(records) == (ROOT / "docs" / "evidence.md").read_text(), "run benchmarks/evidence/tables.py"
 
 
+def test_raw_pixels_have_a_row_and_those_above_them_are_counted(tables: ModuleType) -> None:
+    rows = [
+        {"name": "raw pixels", "control": True, "numbers": {"knn": [44.7], "top1": [39.0]}},
+        *({"name": name, "numbers": {"knn": [knn], "top1": [41.0]}, "setup": {"network": "b"}}
+          for name, knn in (("simclr", 46.6), ("byol", 35.7))),
+    ]  # fmt: skip
+    record = {"rows": rows, "options": {"budget": "5m", "data": "{cifar10}/train"}, "machine": {"cores": 2}}
+    first, second, third, *_, said = tables.representation({"five-minutes": record}).splitlines()[2:]
+    assert second == "| *raw pixels* |  |  |  | 44.7 | 39.0 |  |  |" and "SimCLR" in first and "BYOL" in third
+    assert said == "Of 2 rows, 1 are above raw pixels by kNN and 2 by the linear classifier."
+
+
+def test_image_translation_is_told_by_what_its_folders_hold(tables: ModuleType) -> None:
+    said = tables.study("translation", json.loads((EVIDENCE / "translation.json").read_text()))
+    assert "5 minutes each, from label maps to photographs of CMP facades; 2 cores" in said
+    assert "on labels" not in said and "protocol ?" not in said
+
+
 def test_every_method_is_in_a_study(tables: ModuleType) -> None:
     studied = {entry.split()[0] for study in tables.STUDIES.values() for entry in study.entries}
     assert studied == set(methods.available())

@@ -12,6 +12,7 @@ import kept
 from studies import STUDIES, Claim
 
 from unlabel import catalogue, methods
+from unlabel.engine.run import seconds
 from unlabel.reporting.controls import random_weights_of
 from unlabel.reporting.leaderboard import below
 from unlabel.reporting.leaderboard import markdown as leaderboard
@@ -46,24 +47,33 @@ def control_of(rows: dict[str, Row], entry: str, name: str) -> Row | None:
 
 
 def representation(records: dict[str, dict[str, Any]]) -> str:
-    """Accuracy of frozen features beside the controls, a row for each method."""
+    """Accuracy of frozen features beside the controls, a row for each method and one for the pixels of its images."""
     head = ["method", "training", "seeds", "network", "kNN", "linear", "random weights: kNN", "linear"]
-    found = []
+    found, pixels = [], {}
+    above = {"knn": 0, "top1": 0}
     for name in SHORT:
         rows = rows_of(records[name]) if name in records else {}
         for entry, row in rows.items():
             if row.control or entry not in methods.available() or not row.mean("knn"):
                 continue
-            random = control_of(rows, entry, "random weights") or Row("")
+            random, raw = (control_of(rows, entry, name) or Row("") for name in ("random weights", "raw pixels"))
             epochs, budget = row.mean("epochs"), records[name]["options"]["budget"]
             length = f"{budget} on {counted(records[name]['machine']['cores'], 'core', 'cores')}"
             length += "" if epochs is None else f" ({epochs:.1f} epochs)"
             data = "" if "cifar10" in records[name]["options"]["data"] else f" on {records[name]['options']['data']}"
             network = row.setup["network"]
-            cells = [part.cell(column) for part in (row, random) for column in ("knn", "top1")]
+            cells = [part.cell(column) for part in (row, random) for column in above]
             begin = [catalogue.entry(entry).title + data, length, str(len(row.numbers["knn"])), network]
             found.append((row.mean("knn"), [*begin, *cells]))
-    return markdown(head, [cells for _, cells in sorted(found, key=lambda one: -(one[0] or 0.0))])
+            if raw.mean("knn"):
+                cells = [f"*raw pixels{data}*", "", "", "", *(raw.cell(column) for column in above), "", ""]
+                pixels[data] = (raw.mean("knn"), cells)
+                for column in above:
+                    above[column] += (row.mean(column) or 0.0) > (raw.mean(column) or 0.0)
+    shown = [cells for _, cells in sorted([*found, *pixels.values()], key=lambda one: -(one[0] or 0.0))]
+    rows = counted(len(found), "row", "rows")
+    said = f"Of {rows}, {above['knn']} are above raw pixels by kNN and {above['top1']} by the linear classifier."
+    return f"{markdown(head, shown)}\n\n{said}"
 
 
 def short(records: dict[str, dict[str, Any]]) -> str:
@@ -71,8 +81,19 @@ def short(records: dict[str, dict[str, Any]]) -> str:
     parts = [representation(records)]
     if "translation" in records:
         found = records["translation"]
-        parts.append(f"{leaderboard(list(rows_of(found).values()))}\n\n{found['note']}")
+        parts.append(f"{leaderboard(list(rows_of(found).values()))}\n\n{translated(found)}")
     return "\n\n".join(parts)
+
+
+def translated(record: dict[str, Any]) -> str:
+    """What the study of image translation trained, and where: its folders are called by what they hold."""
+    seeds = max(len(values) for row in rows_of(record).values() for values in row.numbers.values())
+    minutes = seconds(record["options"]["budget"]) / 60
+    return (
+        f"Image translation: {counted(seeds, 'seed', 'seeds')} (mean ± standard deviation), {minutes:g} minutes each, "
+        "from label maps to photographs of CMP facades; "
+        f"{counted(record['machine']['cores'], 'core', 'cores')}; torch {record['versions']['torch']}."
+    )
 
 
 def verdict_on(claim: Claim, rows: dict[str, Row]) -> list[str]:
@@ -109,7 +130,8 @@ def protocols(name: str, record: dict[str, Any]) -> list[str]:
     if "protocols" in record:
         return list(record["protocols"])
     told = [(run["name"].rpartition("-")[0], run["evaluation.json"]) for run in kept.read(name)]
-    told = told or [("", {"protocol": record["protocol"], "translation": {"protocol": record["protocol"]}})]
+    alone = {"version": "recorded before there were versions", **record["protocol"]}
+    told = told or [("", {"protocol": alone, "translation": {"protocol": alone}})]
     return stated(told, [COLUMNS[column] for column in known_columns(rows_of(record).values())])
 
 
@@ -118,7 +140,8 @@ def study(name: str, record: dict[str, Any]) -> str:
     rows = rows_of(record)
     claims = markdown(["claim", "measured", ""], [verdict_on(claim, rows) for claim in STUDIES[name].claims])
     table = leaderboard(list(rows.values()))
-    said = below({**record, "protocols": protocols(name, record)})
+    note = translated(record) if name == "translation" else record["note"]
+    said = below({"note": note, "protocols": protocols(name, record)})
     return "\n\n".join([f"## {name}", STUDIES[name].question, table, *said, claims]) + "\n"
 
 
