@@ -20,6 +20,7 @@ from unlabel.api.shares import shares_of
 from unlabel.cli import commands
 from unlabel.cli.arguments import parse
 from unlabel.engine import options
+from unlabel.engine.folder import RunFolder
 from unlabel.engine.kinds import TAUGHT
 from unlabel.engine.run import FLAGS
 from unlabel.errors import Fault
@@ -258,6 +259,18 @@ def test_it_builds_without_a_warning_and_a_wrong_link_fails_the_build(copy: Path
     guide = copy / "docs" / "export.md"
     guide.write_text(guide.read_text(encoding="utf-8") + "\n[wrong](resume.md#nowhere)\n", encoding="utf-8")
     assert build(copy).returncode != 0
+
+
+def test_getting_started_lists_every_file_of_a_run_folder() -> None:
+    told = (ROOT / "docs" / "getting-started.md").read_text(encoding="utf-8")
+    found = {name: of.fget for name, of in vars(RunFolder).items() if isinstance(of, property)}
+    places = [getattr(RunFolder("run"), name) for name, get in found.items() if get.__annotations__["return"] is Path]
+    assert len(places) > 10 and [place.name for place in places if place.name not in told] == []
+
+
+def test_the_glossary_is_in_order() -> None:
+    rows = re.findall(r"^\| (.+?) \|", (ROOT / "GLOSSARY.md").read_text(encoding="utf-8"), re.MULTILINE)[1:]
+    assert len(rows) > 50 and rows == sorted(rows, key=str.lower)
 
 
 def test_the_table_of_protocols_is_that_of_the_code() -> None:
