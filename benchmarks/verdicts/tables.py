@@ -186,9 +186,10 @@ def page(records: dict[str, dict[str, Any]]) -> str:
         "be too short or too long: "
         f"{len({run['method'] for run in found})} methods, {len({run['data'] for run in found})} sets of images. "
         "Thresholds were chosen by hand on one half of them; the tables show the other half. Halves are drawn by a "
-        "hash of the run's name, evenly in each kind. Of what a plateau is, live kNN tells both truth and verdict, so "
-        "the two can hardly differ there; what it costs to believe it is measured below. Without labels nothing can "
-        "tell a run that learns from one whose views or images teach it nothing that the labels ask for.",
+        "hash of the run's name, evenly in each kind. A name says how a run was made, not how it ended. For plateaus "
+        "both truth and verdict come from live kNN, so their agreement proves little; what it costs to believe them is "
+        "measured below. Without labels nothing can tell a run that learns from one whose views or images teach it "
+        "nothing that the labels ask for.",
         f"## The rules\n\n{_said(import_module('unlabel.diagnostics.verdict'))}",
         f"## The rules of `--stop-when-done`\n\n{_said(import_module('unlabel.diagnostics.stopping'))}",
         f"## What counts as true\n\n{_said(rules)}",
