@@ -236,3 +236,9 @@ def test_a_verdict_says_what_to_do(words: tuple[str, ...], run: Run, monkeypatch
     ]
     monkeypatch.setattr(f"unlabel.api.{words[0]}", lambda *given, **options: Result(Path("run"), None, None, None))
     assert run(*words).stdout.splitlines() == ["run folder: run"]
+
+
+@pytest.mark.parametrize("words", [["--data", "my photos"], ["--data=my photos"], ["data=my photos"]])
+def test_a_bench_takes_values_with_spaces(run: Run, words: list[str]) -> None:
+    done = run("bench", "simclr lr=0.1", *words, "byol")
+    assert done.returncode == 2 and "my photos" in done.stderr and "there is no folder" in done.stderr
