@@ -1,11 +1,13 @@
 """A trial times a job and leaves everything as it was."""
 
 import signal
+from dataclasses import replace
 
 import pytest
 import torch
 
 from unlabel import recipes
+from unlabel.engine import fit
 from unlabel.engine import options as engine_options
 from unlabel.engine import trial as room
 from unlabel.engine.callbacks import Signals
@@ -13,6 +15,7 @@ from unlabel.engine.job import Job, decide
 from unlabel.engine.run import Run
 from unlabel.engine.sources import Sources, open_sources
 from unlabel.engine.trial import Trial, trial
+from unlabel.errors import Fault
 
 
 @pytest.fixture
@@ -38,9 +41,15 @@ def test_somebody_who_asks_it_to_stop_is_obeyed(begun: tuple[Job, Sources], monk
             signal.raise_signal(signal.SIGINT)
             return self
 
-    monkeypatch.setattr(room, "Signals", Asked)
+    monkeypatch.setattr(fit, "Signals", Asked)
     with pytest.raises(KeyboardInterrupt):
         trial(*begun)
+
+
+def test_a_loss_that_is_no_number_is_a_fault(begun: tuple[Job, Sources]) -> None:
+    job, sources = begun
+    with pytest.raises(Fault, match=r"to time its updates, and stopped: .* at update .*try a lower lr"):
+        trial(replace(job, plan=replace(job.plan, optimiser="sgd", lr=1e30, warmup=0.0)), sources)
 
 
 def test_updates_in_a_budget() -> None:

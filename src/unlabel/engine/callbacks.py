@@ -24,7 +24,7 @@ from unlabel.engine.loggers import Loggers
 from unlabel.engine.monitor import Monitor
 from unlabel.engine.progress import ProgressDisplay
 from unlabel.engine.run import seconds
-from unlabel.errors import Interrupted, writing
+from unlabel.errors import Interrupted, command, writing
 from unlabel.methods import Diverged, Method
 from unlabel.views import Batch
 
@@ -32,7 +32,7 @@ MOST_LINES = 2_000
 
 
 class Enough(Exception):
-    """The speed of training is measured."""
+    """The speed of training is measured, or somebody does not want to know it any more."""
 
 
 class Signals:
@@ -56,6 +56,18 @@ class Signals:
         if self.main:
             for number, handler in self.before.items():
                 signal.signal(number, handler)
+
+
+class Leave(pl.Callback):
+    """Ends training when somebody asks for it."""
+
+    def __init__(self, signals: Signals) -> None:
+        self.signals = signals
+
+    def on_train_batch_end(self, *arguments: Any) -> None:
+        """After a step."""
+        if self.signals.asked:
+            raise Enough
 
 
 class Journal:
@@ -172,7 +184,7 @@ class Beside(pl.Callback):
         if self.signals.asked and not last:
             raise Interrupted(
                 f"stopped after update {self.seen} of {self.end}; everything is saved: "
-                f"go on with `unlabel {self.job.command} --resume {self.folder.path}`"
+                f"go on with `{command(self.job.command, '--resume', self.folder.path)}`"
             )
         if last:
             trainer.should_stop = True  # the plan may go on

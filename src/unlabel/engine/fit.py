@@ -17,7 +17,7 @@ from unlabel.data.source import Source
 from unlabel.engine import checkpoint
 from unlabel.engine.album import Album, draws
 from unlabel.engine.attention import use_explicit_attention
-from unlabel.engine.callbacks import Beside, Enough, Signals, Stopwatch, quiet_lightning
+from unlabel.engine.callbacks import Beside, Enough, Leave, Signals, Stopwatch, quiet_lightning
 from unlabel.engine.compiling import compile_networks
 from unlabel.engine.folder import RunFolder
 from unlabel.engine.job import Job, build_method, recipe
@@ -31,13 +31,14 @@ from unlabel.engine.run import seconds
 from unlabel.engine.sources import Sources
 from unlabel.engine.subject import whose
 from unlabel.engine.waiting import Waiting
-from unlabel.errors import Fault
+from unlabel.errors import Fault, Interrupted, command
 from unlabel.methods import Diverged, Method
 from unlabel.views import Batch, View, evaluation, prepare_renderer
 
 MONITOR_SHARE = 0.08  # of a time budget that readings may take
 MEASURE_SHARE = 0.03
 SOME = 512  # images by which finding the regions of all of them is timed
+MILDER = "try a lower lr, a longer warmup or clip=1"
 
 
 def loader(
@@ -108,6 +109,7 @@ def measure(
         longer = budget > job.updates_per_epoch * first
         kept = min(source.kept() for source in sources.training) if longer else 0.0
         again = _pace(job, trial, sources, waiting, least / 2, trial.updates) if kept else first
+        trial.to(job.settings.device)  # Lightning leaves what it has trained on the CPU
         refreshing = _refreshing(job, trial, sources)
         count, reading = 0, time.monotonic()
         if job.run.monitors:
@@ -131,14 +133,26 @@ def _pace(
 ) -> float:
     """Seconds of an update, from some at the beginning of the training, not more than `most`."""
     watch = Stopwatch(least_seconds, ready=lambda: waiting.settled)
-    batches = loader(job, trial, sources.training, 0, most, sources.tokenise)
-    try:
-        trainer(job, trial, [waiting, watch]).fit(trial, batches)
-    except Enough:
-        pass
-    finally:
-        batches.close()
+    rehearse(job, trial, loader(job, trial, sources.training, 0, most, sources.tokenise), [waiting, watch])
     return watch.per_update
+
+
+def rehearse(job: Job, trial: Method, batches: ViewLoader, callbacks: list[pl.Callback]) -> None:
+    """Train until one of the callbacks has had Enough, or for all of the batches, which are closed.
+
+    Raises Fault where the loss is no number; KeyboardInterrupt after Ctrl-C, when the step is done.
+    """
+    with Signals() as signals:
+        try:
+            trainer(job, trial, [*callbacks, Leave(signals)]).fit(trial, batches)
+        except Enough:
+            pass
+        except Diverged as problem:
+            raise Fault(f"training was begun to time its updates, and stopped: {problem}; {MILDER}") from problem
+        finally:
+            batches.close()
+    if signals.asked:
+        raise KeyboardInterrupt
 
 
 def fit(
@@ -157,7 +171,8 @@ def fit(
     build: makes the method as it is before the first update.
 
     Raises Fault with a sentence for the user when the loss diverges and the run may not end early, or the folder cannot
-    be written; Interrupted after Ctrl-C, with all saved.
+    be written; Interrupted after Ctrl-C, with all saved; KeyboardInterrupt where that was before there was something to
+    save.
     """
     folder.remove_leftovers()
     prepare_renderer(lambda text: tell(console, text))
@@ -202,8 +217,7 @@ def fit(
         except Diverged as problem:
             if beside.stop is None:
                 raise Fault(
-                    f"training stopped: {problem}; the last good checkpoint is {folder.checkpoint}; "
-                    "try a lower lr, a longer warmup or clip=1"
+                    f"training stopped: {problem}; the last good checkpoint is {folder.checkpoint}; {MILDER}"
                 ) from problem
         finally:
             batches.close()
@@ -215,6 +229,9 @@ def fit(
         "peak_memory_mb": peak_memory_mb(),  # of the process up to now: an evaluation may take more
     }  # fmt: skip
     folder.update(cost={name: round(value, 2) for name, value in cost.items()})
+    if signals.asked:  # in the last update: what follows takes minutes
+        go_on = command(job.command, "--resume", folder.path)
+        raise Interrupted(f"stopped after the last update; everything is saved: go on with `{go_on}`")
     return job
 
 

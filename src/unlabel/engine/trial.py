@@ -3,13 +3,11 @@
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
 
-import pytorch_lightning as pl
 import torch
 
-from unlabel.engine.callbacks import Enough, Signals, Stopwatch
-from unlabel.engine.fit import MEASURE_SHARE, MONITOR_SHARE, loader, prepare, trainer
+from unlabel.engine.callbacks import Stopwatch
+from unlabel.engine.fit import MEASURE_SHARE, MONITOR_SHARE, loader, prepare, rehearse
 from unlabel.engine.job import Job
 from unlabel.engine.memory import WORKING, lasting_bytes, saved_bytes
 from unlabel.engine.sources import Sources
@@ -42,31 +40,19 @@ class Trial:
         return self.lasting + WORKING * self.saved * batch
 
 
-class _Leave(pl.Callback):
-    """Ends training when somebody asks for it."""
-
-    def __init__(self, signals: Signals) -> None:
-        self.signals = signals
-
-    def on_train_batch_end(self, *arguments: Any) -> None:
-        """After a step."""
-        if self.signals.asked:
-            raise Enough
-
-
 def trial(job: Job, sources: Sources, say: Callable[[str], None] = lambda text: None) -> Trial:
     """Begin a job, in small batches, and time some updates. Nothing is written, and torch's generators are put back.
 
     say: hears it if what draws views must be compiled first, which takes a while.
 
-    Raises KeyboardInterrupt after Ctrl-C, when the step is done.
+    Raises as `rehearse` does.
     """
     pixels = _PIXELS.get(job.settings.device, _FEW_PIXELS)
     images = min(job.plan.batch_size, max(_LEAST, pixels // job.size**2))
     job = replace(job, plan=replace(job.plan, batch_size=images), run=replace(job.run, accumulate=1))
     prepare_renderer(say)
     watch = Stopwatch(least_seconds=_SECONDS, ready=lambda: True)
-    with torch.random.fork_rng(devices=[]), Asleep(), Signals() as signals:
+    with torch.random.fork_rng(devices=[]), Asleep():
         method = prepare(job)
         method.total_updates = 10**6
         lasting = lasting_bytes(method)
@@ -76,12 +62,5 @@ def trial(job: Job, sources: Sources, say: Callable[[str], None] = lambda text: 
         with torch.autocast("cpu", torch.bfloat16) if job.settings.precision == "bf16" else nullcontext():
             saved = saved_bytes(method, first) / few
         batches = loader(job, method, sources.training, 0, 2 * Stopwatch.MOST, sources.tokenise)
-        try:
-            trainer(job, method, [watch, _Leave(signals)]).fit(method, batches)
-        except Enough:
-            pass
-        finally:
-            batches.close()
-    if signals.asked:
-        raise KeyboardInterrupt
+        rehearse(job, method, batches, [watch])
     return Trial(watch.per_update / images, saved, lasting)
