@@ -8,7 +8,7 @@ import torch
 
 from unlabel.engine import keep, sources
 from unlabel.engine.callbacks import quiet_lightning
-from unlabel.engine.machine import machine, settings
+from unlabel.engine.machine import Settings, machine, settings
 from unlabel.engine.run import Run
 from unlabel.errors import Fault
 
@@ -26,6 +26,14 @@ def test_the_log_names_the_allocator(monkeypatch):
 def test_the_system_is_told_without_its_build():
     told = machine()["system"]
     assert platform.system() in told and platform.machine() in told and platform.release() not in told
+
+
+@pytest.mark.parametrize(("device", "backend"), [("cuda", torch.cuda), ("mps", torch.backends.mps)])
+def test_a_device_that_is_not_here_is_a_fault(device, backend, monkeypatch):
+    monkeypatch.setattr(backend, "is_available", lambda: False)
+    with pytest.raises(Fault, match=f"torch finds no {device} on this machine"):
+        settings(device)
+    assert Settings(device, "32", False, ()).here == torch.device("cpu")  # what it trained can be looked at
 
 
 def test_products_in_float32_stay_exact():

@@ -21,7 +21,7 @@ def draw_inside(job: Job, method: Method, sources: Sources, folder: RunFolder) -
     """
     if isinstance(method, Translates):
         return
-    device = torch.device(job.settings.device)
+    device = job.settings.here
     method.to(device)
     with evaluating(method):
         view = evaluation_view(job, method)

@@ -1,7 +1,9 @@
 """Pre-training, from options to a finished run folder."""
 
+import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,17 +19,17 @@ from unlabel.engine import options as engine_options
 from unlabel.engine.finish import assess, close_run, evaluation_of, pictures
 from unlabel.engine.fit import fit
 from unlabel.engine.folder import RunFolder, fresh, write_json
-from unlabel.engine.job import Job, build_method, check_views, decide, recipe
+from unlabel.engine.job import Job, build_method, check_views, decide, moved, recipe
 from unlabel.engine.keep import load_backbone, load_method, note_skipped, save_backbone
 from unlabel.engine.kinds import TAUGHT
 from unlabel.engine.loggers import Loggers, need
-from unlabel.engine.machine import git_commit, machine, versions
+from unlabel.engine.machine import available, git_commit, machine, versions
 from unlabel.engine.places import check_folder
 from unlabel.engine.progress import stages
-from unlabel.engine.run import Run
+from unlabel.engine.run import Device, Run, convert
 from unlabel.engine.sources import Sources, image_size, open_sources
 from unlabel.engine.towers import save_towers, with_tokeniser
-from unlabel.errors import Fault
+from unlabel.errors import Fault, Interrupted, command, writing
 from unlabel.methods import Method
 from unlabel.reporting import write_report
 from unlabel.reporting.grids import views_grid, write_picture
@@ -61,14 +63,12 @@ def pretrain(
     """Pre-train on unlabelled images: `unlabel.pretrain("simclr", data="DIR", epochs=100, temperature=0.2)`.
 
     method: a name from `unlabel methods`; options: those of `Run`, `Plan` and of the method, by name;
-    resume: a run folder to go on with instead, exactly where its last checkpoint is.
+    resume: a run folder to go on with instead, exactly where its last checkpoint is; `device` may be another one then.
     Raises Fault (or Faults, all at once) for what the user can mend; Interrupted after Ctrl-C.
     """
     console = console or Console(stderr=True)
     if resume is not None:
-        if method is not None or options:
-            raise Fault("--resume takes a run folder and no other options: a run goes on exactly as it was begun")
-        return _resume(RunFolder(resume), console)
+        return _resume(RunFolder(resume), console, device_of(options, method))
     if method is None:
         raise Fault("no method given; `unlabel methods` lists them, for example `unlabel pretrain simclr --data DIR`")
     if method in TAUGHT:
@@ -77,15 +77,17 @@ def pretrain(
     known_recipe(chosen)
     asked = Run(**chosen.run)
     need(asked.log)
-    folder = RunFolder(place(asked))
+    check_place(asked)
     sources = open_sources(asked)
     size = asked.size or image_size(sources.training[0])
     name, start = recipes.choose(method, asked.recipe, data=asked.data, size=size, chosen=chosen.hyper)
     job = decide(chosen, start, sources)
-    job = replace(job, run=replace(job.run, recipe=name, out=str(folder.path)))
     check_views(job, build_method(job), sources)  # what it or its views refuse is refused before anything is written
-    begin(job, sources, folder)
-    return _run(job, sources, folder, console, resume=False)
+    folder = make_place(asked)
+    job = replace(job, run=replace(job.run, recipe=name, out=str(folder.path)))
+    with folder.held():
+        begin(job, sources, folder)
+        return _run(job, sources, folder, console, resume=False)
 
 
 def plain_values(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,17 +102,24 @@ def known_recipe(chosen: engine_options.Options) -> None:
         recipes.choose(chosen.run["method"], name, data="", size=0)
 
 
-def place(run: Run) -> Path:
-    """The folder to write; Fault if it holds something already, or cannot be made."""
-    if run.out is None:
-        stem = Path(run.data.split("@")[0].replace(":", "-")).stem or "data"
-        check_folder("runs")
-        return fresh(Path("runs"), f"{run.method}-{stem}")
-    path = Path(run.out)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise Fault(f"{path} exists and is not empty: choose another --out, or go on with it by --resume {path}")
+def check_place(run: Run) -> None:
+    """Fault if the folder to write holds something already, or cannot be made."""
+    path = Path(run.out or "runs")
+    if run.out is not None and path.exists() and (not path.is_dir() or any(path.iterdir())):
+        go_on = shlex.join(["--resume", str(path)])
+        raise Fault(f"{path} exists and is not empty: choose another --out, or go on with it by {go_on}")
     check_folder(path)
-    return path
+
+
+def make_place(run: Run) -> RunFolder:
+    """The folder to write, made when there is something to write: no other run that begins now gets the same."""
+    check_place(run)  # once more, for opening the images may have taken minutes
+    with writing(run.out or "runs"):
+        if run.out is None:
+            stem = Path(run.data.split("@")[0].replace(":", "-")).stem or "data"
+            return RunFolder(fresh(Path("runs"), f"{run.method}-{stem}"))
+        Path(run.out).mkdir(parents=True, exist_ok=True)
+        return RunFolder(run.out)
 
 
 def begin(job: Job, sources: Sources, folder: RunFolder, **more: Any) -> None:
@@ -131,18 +140,44 @@ def _data_facts(job: Job, sources: Sources) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _resume(folder: RunFolder, console: Console) -> Result:
+def device_of(options: Mapping[str, Any], begins: object) -> Device | None:
+    """The one option that `--resume` takes: another device to go on with; Fault for others, or what begins a run."""
+    if begins is not None or options.keys() - {"device"}:
+        raise Fault("--resume takes a run folder, `device` and no other options: a run goes on exactly as it was begun")
+    try:
+        found: Device | None = convert(options.get("device"), Device | None)
+    except ValueError as wrong:
+        raise Fault(f"option `device` is {options['device']!r}, but must be {wrong}") from None
+    return found
+
+
+def stored_job(folder: RunFolder, device: Device | None) -> Job:
+    """The job of a run that goes on, on its own device or on another one; Fault where that is not here."""
     job = Job.from_dict(folder.read())
+    if device is not None:
+        return moved(job, device)
+    if not available(job.settings.device) and not folder.finished:
+        on = command(job.command, "--resume", folder.path, "--device", "auto")
+        raise Fault(f"{folder.path} was begun on {job.settings.device}, and torch finds none here: go on with `{on}`")
+    return job
+
+
+def _resume(folder: RunFolder, console: Console, device: Device | None) -> Result:
+    job = stored_job(folder, device)
     if job.command != "pretrain":
-        raise Fault(f"{folder.path} goes on from another run: `unlabel {job.command} --resume {folder.path}`")
+        on = command(job.command, "--resume", folder.path)
+        raise Fault(f"{folder.path} goes on from another run: `{on}`")
     if folder.finished:
         tell(console, f"{folder.path} is finished already; its report is {folder.report}")
         return result_of(folder)
     need(job.run.log)
-    sources = open_sources(job.run)
-    check_unchanged(job, sources, folder)
-    begun = folder.checkpoint.exists()  # killed before its first checkpoint, a run simply starts
-    return _run(job, sources, folder, console, resume=begun)
+    with folder.held():
+        sources = open_sources(job.run)
+        check_unchanged(job, sources, folder)
+        if device is not None:
+            folder.update(**job.as_dict())
+        begun = folder.checkpoint.exists()  # killed before its first checkpoint, a run simply starts
+        return _run(job, sources, folder, console, resume=begun)
 
 
 def check_unchanged(job: Job, sources: Sources, folder: RunFolder) -> None:
@@ -156,12 +191,22 @@ def check_unchanged(job: Job, sources: Sources, folder: RunFolder) -> None:
 
 def _run(job: Job, sources: Sources, folder: RunFolder, console: Console, *, resume: bool) -> Result:
     announce(job, sources, folder, console)
-    sources = with_tokeniser(job, sources, folder)
-    with Loggers(job, folder, console) as loggers:
+    with going_on(job, folder), Loggers(job, folder, console) as loggers:
+        sources = with_tokeniser(job, sources, folder)
         job = fit(job, sources, folder, console, loggers=loggers, resume=resume)
         _conclude(job, sources, folder, console)
         loggers.result(job.updates)
     return result_of(folder)
+
+
+@contextmanager
+def going_on(job: Job, folder: RunFolder) -> Iterator[None]:
+    """Inside, Ctrl-C says how to go on with the run at any moment, not only while it is trained."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        on = command(job.command, "--resume", folder.path)
+        raise Interrupted(f"stopped; what was trained is saved: go on with `{on}`") from None
 
 
 def _conclude(job: Job, sources: Sources, folder: RunFolder, console: Console) -> None:

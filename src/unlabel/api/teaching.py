@@ -13,13 +13,17 @@ from unlabel.api.pretraining import (
     Result,
     announce,
     begin,
+    check_place,
     check_unchanged,
+    device_of,
     draw,
     finish,
+    going_on,
     known_recipe,
-    place,
+    make_place,
     plain_values,
     result_of,
+    stored_job,
 )
 from unlabel.api.shares import begin_series, go_on_series, is_series, shares_of
 from unlabel.console import tell
@@ -33,9 +37,9 @@ from unlabel.engine.job import Job, Origin, build_method, decide, recipe
 from unlabel.engine.keep import backbone_facts, load_method, note_skipped, save_backbone, spec_of
 from unlabel.engine.labels import Lesson, fine_tuned, labelled_lesson, open_lesson, unlabelled_lesson
 from unlabel.engine.loggers import Loggers, need
-from unlabel.engine.run import Run
+from unlabel.engine.run import Device, Run
 from unlabel.engine.sources import Sources, same_channels
-from unlabel.errors import Fault, Interrupted
+from unlabel.errors import Fault, Interrupted, command
 from unlabel.methods import Classifies, Method
 from unlabel.reporting import write_report
 
@@ -50,7 +54,8 @@ def finetune(
     """Train a run's backbone to classify, with few labels: `unlabel.finetune("runs/simclr-1", labels=0.1, epochs=60)`.
 
     run       a finished run of any method that has a backbone
-    resume    a run folder of this function to go on with instead, exactly where its last checkpoint is
+    resume    a run folder of this function to go on with instead, exactly where its last checkpoint is; `device` may
+              be another one then
     options   labels (share of the images whose labels are used, as many of each class: 0.1, or "10%"), from_head
               (layers of the run's projector that stay, -1 for all; default: 1 for SimCLR v2, 0 for others), data
               (default: the run's own) and the other options of `pretrain`
@@ -61,13 +66,14 @@ def finetune(
     Fault for what the user can mend; Interrupted after Ctrl-C.
     """
     console = console or Console(stderr=True)
-    if resume is not None and is_series(resume) and run is None and not options:
+    if resume is not None and is_series(resume):
+        device = device_of(options, run)
         return go_on_series(
             Path(resume),
             lambda run, share, out, stored: _begin(
-                "finetune", run, console, {**stored, "labels": share, "out": str(out)}
+                "finetune", run, console, {**stored, **options, "labels": share, "out": str(out)}
             ),
-            lambda path: _go_on("finetune", RunFolder(path), console),
+            lambda path: _go_on("finetune", RunFolder(path), console, device),
         )
     labels = options.get("labels")
     if resume is None and (isinstance(labels, list | tuple) or (isinstance(labels, str) and set(labels) & set(",%"))):
@@ -86,7 +92,7 @@ def _series(run: Path, shares: list[float], options: dict[str, Any], console: Co
         )
     before = load_method(run)[0].run
     data = str(options.get("data", before.data))
-    folder = place(Run(method="finetune", data=data, out=options.get("out")))
+    folder = make_place(Run(method="finetune", data=data, out=options.get("out"))).path
     kept = {name: value for name, value in options.items() if name not in ("labels", "out")}
     return begin_series(
         run, folder, shares, kept,
@@ -104,7 +110,8 @@ def distil(
     """Teach a student what a fine-tuned run says of unlabelled images: `unlabel.distil("runs/finetune-1", epochs=50)`.
 
     teacher   a finished run of `finetune` or of this function
-    resume    a run folder of this function to go on with instead, exactly where its last checkpoint is
+    resume    a run folder of this function to go on with instead, exactly where its last checkpoint is; `device` may
+              be another one then
     options   backbone (the student's; default: the teacher's kind), temperature, alpha (1: without labels),
               from_teacher, data (default: the teacher's, all of its images) and the other options of `pretrain`
 
@@ -121,9 +128,7 @@ def _taught(
         if run is None:
             raise Fault(f"no run given to go on from, for example `unlabel {kind} runs/simclr-photos-1`")
         return _begin(kind, Path(run), console, options)
-    if run is not None or options:
-        raise Fault("--resume takes a run folder and no other options: a run goes on exactly as it was begun")
-    return _go_on(kind, RunFolder(resume), console)
+    return _go_on(kind, RunFolder(resume), console, device_of(options, run))
 
 
 def _begin(kind: str, run: Path, console: Console, options: Mapping[str, Any]) -> Result:
@@ -131,7 +136,8 @@ def _begin(kind: str, run: Path, console: Console, options: Mapping[str, Any]) -
     before, method = load_method(run)
     origin = Origin(str(run), before, spec_of(facts))
     if kind == "distil" and not isinstance(method, Classifies):
-        raise Fault(f"{run} is a {before.run.method} run, which classifies nothing: `unlabel finetune {run}` first")
+        first = command("finetune", run)
+        raise Fault(f"{run} is a {before.run.method} run, which classifies nothing: `{first}` first")
     own = {name: getattr(before.run, name) for name in ("data", "eval_data", "limit")}
     chosen = engine_options.check(kind, ({} if "data" in options else own) | plain_values(options))
     known_recipe(chosen)
@@ -141,7 +147,7 @@ def _begin(kind: str, run: Path, console: Console, options: Mapping[str, Any]) -
         raise Fault(f"fine-tuning goes on with the backbone of {run}: leave out the option `backbone`")
     asked = Run(**chosen.run)
     need(asked.log)
-    folder = RunFolder(place(asked))
+    check_place(asked)
     share = chosen.hyper.get("labels", SHARE)
     lesson = labelled_lesson(asked, share) if kind == "finetune" else unlabelled_lesson(asked, before)
     if chosen.hyper.get("alpha", 1.0) < 1 and not (lesson.known >= 0).any():
@@ -149,10 +155,12 @@ def _begin(kind: str, run: Path, console: Console, options: Mapping[str, Any]) -
     same_channels(lesson.sources.training[0], before.channels, f"the run {run}")
     name, start = recipes.choose(kind, asked.recipe, data=asked.data, size=before.size)
     job = decide(chosen, start, lesson.sources, origin=origin, classes=lesson.classes)
-    job = replace(job, run=replace(job.run, recipe=name, out=str(folder.path)))
     recipe(job, build_method(job, method))  # whatever it refuses is refused before anything is written
-    begin(job, lesson.sources, folder, labels=_labels(job, lesson))
-    return _run(job, lesson, folder, console, method, resume=False)
+    folder = make_place(asked)
+    job = replace(job, run=replace(job.run, recipe=name, out=str(folder.path)))
+    with folder.held():
+        begin(job, lesson.sources, folder, labels=_labels(job, lesson))
+        return _run(job, lesson, folder, console, method, resume=False)
 
 
 def _labels(job: Job, lesson: Lesson) -> dict[str, Any]:
@@ -165,19 +173,23 @@ def _labels(job: Job, lesson: Lesson) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _go_on(kind: str, folder: RunFolder, console: Console) -> Result:
-    job = Job.from_dict(folder.read())
+def _go_on(kind: str, folder: RunFolder, console: Console, device: Device | None) -> Result:
+    job = stored_job(folder, device)
     if job.command != kind or job.origin is None:
-        raise Fault(f"{folder.path} is a {job.run.method} run: `unlabel {job.command} --resume {folder.path}`")
+        on = command(job.command, "--resume", folder.path)
+        raise Fault(f"{folder.path} is a {job.run.method} run: `{on}`")
     if folder.finished:
         tell(console, f"{folder.path} is finished already; its report is {folder.report}")
         return result_of(folder)
     need(job.run.log)
-    lesson = open_lesson(job)
-    check_unchanged(job, lesson.sources, folder)
-    begun = folder.checkpoint.exists()  # else its first weights are still those of the run it goes on from
-    method = None if begun else load_method(job.origin.path)[1]
-    return _run(job, lesson, folder, console, method, resume=begun)
+    with folder.held():
+        lesson = open_lesson(job)
+        check_unchanged(job, lesson.sources, folder)
+        if device is not None:
+            folder.update(**job.as_dict())
+        begun = folder.checkpoint.exists()  # else its first weights are still those of the run it goes on from
+        method = None if begun else load_method(job.origin.path)[1]
+        return _run(job, lesson, folder, console, method, resume=begun)
 
 
 def _run(
@@ -186,7 +198,7 @@ def _run(
     sources = lesson.sources
     announce(job, sources, folder, console)
     tell(console, f"{int((lesson.known >= 0).sum()):,} labels of {lesson.classes} classes")
-    with Loggers(job, folder, console) as loggers:
+    with going_on(job, folder), Loggers(job, folder, console) as loggers:
         build = _builder(lesson, origin)
         job = fit(job, sources, folder, console, loggers=loggers, resume=resume, build=build)
         if job.run.evaluate:
@@ -224,7 +236,7 @@ def _builder(lesson: Lesson, origin: Method | None) -> Callable[[Job], Method]:
 
 def _train_control(job: Job, lesson: Lesson, folder: RunFolder, console: Console) -> None:
     """Train the same network from random weights with the same labels, as long; a run of its own inside the folder."""
-    control, command = control_of(folder), f"unlabel {job.command} --resume {folder.path}"
+    control, on = control_of(folder), command(job.command, "--resume", folder.path)
     if job.run.method == "distil":
         taught = fine_tuned(job)
         lesson = labelled_lesson(taught.run, taught.hyper["labels"])
@@ -239,7 +251,7 @@ def _train_control(job: Job, lesson: Lesson, folder: RunFolder, console: Console
         with Loggers(job, control, console) as loggers:
             fit(job, lesson.sources, control, console, loggers=loggers, resume=begun, build=build)
     except Interrupted as stop:
-        raise Interrupted(f"stopped while training the control; everything is saved: go on with `{command}`") from stop
+        raise Interrupted(f"stopped while training the control; everything is saved: go on with `{on}`") from stop
     except Fault as problem:  # a control that diverges does not cost the run
         tell(console, f"the control failed: {problem}")
         return

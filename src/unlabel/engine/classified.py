@@ -40,7 +40,7 @@ def assess_classifier(
         raise Fault(f"{queries.name} has no labels, and how often a classifier is right needs them")
     if queries.classes != labels["classes"] or int(queries.labels.max()) >= job.hyper["classes"]:
         raise Fault(f"{queries.name} has other classes than {folder.path} was taught: use folders of the same names")
-    device, view = torch.device(job.settings.device), evaluation_view(job, method)
+    device, view = job.settings.here, evaluation_view(job, method)
     asked = {"run": _ready(method, device)}
     control = control_of(folder)
     if control.run_json.exists() and control.finished:

@@ -25,7 +25,7 @@ from unlabel.engine.keep import evaluation_view, kept_spec
 from unlabel.engine.sources import Sources
 from unlabel.engine.subject import remarks, subject_of, whose
 from unlabel.engine.towers import Towers
-from unlabel.errors import Fault
+from unlabel.errors import Fault, command
 from unlabel.evaluation.evaluate import Progress, evaluate
 from unlabel.evaluation.features import Features, extract
 from unlabel.evaluation.kinds import KINDS
@@ -72,7 +72,7 @@ def assess(
         return []
     method.eval()
     view = evaluation_view(job, method)
-    device = torch.device(job.settings.device)
+    device = job.settings.here
     method.to(device)
     if isinstance(method, Translates):
         translated = evaluate_translation(
@@ -194,4 +194,5 @@ def evaluation_of(folder: RunFolder) -> dict[str, Any] | None:
     """The stored evaluation, if there is one."""
     if not folder.evaluation.exists():
         return None
-    return read_json(folder.evaluation, f"{folder.evaluation} is damaged; run `unlabel evaluate {folder.path}` again")
+    again = command("evaluate", folder.path)
+    return read_json(folder.evaluation, f"{folder.evaluation} is damaged; run `{again}` again")

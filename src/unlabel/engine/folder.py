@@ -1,11 +1,13 @@
 """A run folder: where its files are, and how they are written so that none is ever half there."""
 
+import fcntl
 import json
 import math
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +159,23 @@ class RunFolder:
             if _LEFT.fullmatch(path.name):
                 path.unlink(missing_ok=True)
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Inside, this run is ours to train: Fault where another process does so.
+
+        What is locked is the journal, so that nothing is left of it in the folder; a crash lets go of it.
+        """
+        with writing(self.metrics):
+            journal = open(self.metrics, "ab")  # noqa: SIM115 (closed below)
+        with journal:
+            try:
+                fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise Fault(f"{self.path} is being trained by another process: wait for its end, or stop it") from None
+            except OSError:
+                pass  # a file system that knows no locks
+            yield
+
     def readings(self) -> Iterator[dict[str, Any]]:
         """The lines of metrics.jsonl but for broken ones, which the report counts."""
         return read_lines(self.metrics)
@@ -192,8 +211,10 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def fresh(base: Path, name: str) -> Path:
-    """The first of base/name-1, base/name-2, ... that does not exist yet."""
-    number = 1
-    while (base / f"{name}-{number}").exists():
-        number += 1
+    """Make the first of base/name-1, base/name-2, ... that does not exist yet; no two processes get the same."""
+    base.mkdir(parents=True, exist_ok=True)
+    for number in count(1):
+        with suppress(FileExistsError):
+            (base / f"{name}-{number}").mkdir()
+            break
     return base / f"{name}-{number}"

@@ -13,7 +13,7 @@ from unlabel.engine.kinds import kind_of
 from unlabel.engine.machine import Settings, settings
 from unlabel.engine.options import Options, chosen_views, hyperparameters, needs_backbone
 from unlabel.engine.policies import with_policies
-from unlabel.engine.run import Run
+from unlabel.engine.run import Device, Run
 from unlabel.engine.sources import Sources, image_size
 from unlabel.errors import Fault
 from unlabel.nn import backbones
@@ -146,8 +146,7 @@ def decide(
     if channels != 3 and not needs_backbone(method):
         raise Fault(f"{method.title} is for RGB images, and those of {run.data} have {channels} channels")
     spec = _backbone(run, method, channels, origin) if needs_backbone(method) else None
-    choice = settings(run.device, run.precision, run.channels_last, cnn=spec is None or "vit" not in spec.timm)
-    choice = _with_attention(choice, spec)
+    choice = _settings(run, spec)
     if channels != 3:
         words = f"images of {channels} channels: views without saturation, hue and grey, which need RGB"
         choice = replace(choice, reasons=(*choice.reasons, words))
@@ -175,6 +174,21 @@ def decide(
         updates=updates,
         origin=origin,
     )
+
+
+def moved(job: Job, device: Device) -> Job:
+    """The job on another device, in bf16 only where it was so and that device has it; Fault where there is none."""
+    if device == job.run.device:
+        return job
+    run = replace(job.run, device=device, precision="auto" if job.run.precision == "bf16" else job.run.precision)
+    choice = _settings(run, job.backbone)
+    return replace(job, run=replace(run, device=choice.device, precision=choice.precision), settings=choice)
+
+
+def _settings(run: Run, spec: backbones.Spec | None) -> Settings:
+    """How the run uses the machine, with the form of attention that is faster here."""
+    choice = settings(run.device, run.precision, run.channels_last, cnn=spec is None or "vit" not in spec.timm)
+    return _with_attention(choice, spec)
 
 
 def _with_attention(choice: Settings, spec: backbones.Spec | None) -> Settings:

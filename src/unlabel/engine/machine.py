@@ -14,6 +14,7 @@ import torch
 
 from unlabel.data.ahead import cores
 from unlabel.engine.run import Device, Precision
+from unlabel.errors import Fault
 
 _MALLOC_TRIM_THRESHOLD, _MALLOC_MMAP_THRESHOLD = -1, -3  # names of glibc's mallopt
 
@@ -31,6 +32,17 @@ class Settings:
     def as_dict(self) -> dict[str, object]:
         """Plain values for run.json."""
         return asdict(self)
+
+    @property
+    def here(self) -> torch.device:
+        """Where what was trained is looked at: on the device that trained it, or the CPU of a machine without one."""
+        return torch.device(self.device if available(self.device) else "cpu")
+
+
+def available(device: Device) -> bool:
+    """Whether this machine has such a device, and torch can use it."""
+    backend = {"cuda": torch.cuda, "mps": torch.backends.mps}.get(device)
+    return backend is None or backend.is_available()
 
 
 def cpuinfo() -> str:
@@ -50,10 +62,12 @@ def _cpu_has_bf16() -> bool:
 def settings(
     device: Device = "auto", precision: Precision = "auto", channels_last: bool | None = None, *, cnn: bool = True
 ) -> Settings:
-    """Choose what is left to choose, by what the machine has."""
+    """Choose what is left to choose, by what the machine has; Fault for a device that it has not."""
     reasons = []
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        device = "cuda" if available("cuda") else "mps" if available("mps") else "cpu"
+    if not available(device):
+        raise Fault(f"torch finds no {device} on this machine: leave out the option `device`, or give cpu")
     if precision == "auto":
         if device == "cuda":
             has = torch.cuda.is_bf16_supported()
