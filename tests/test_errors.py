@@ -2,7 +2,7 @@
 
 import pytest
 
-from unlabel.errors import Fault, nearest, writing
+from unlabel.errors import Fault, command, nearest, writing
 
 OPTIONS = ["epochs", "seed", "temperature", "teacher_temperature", "batch_size"]
 
@@ -24,3 +24,8 @@ def test_nothing_is_meant_by_a_word_that_is_far_from_all(word: str) -> None:
 def test_what_is_against_a_file_is_told_however_it_is_said(problem: OSError) -> None:
     with pytest.raises(Fault, match=r"^it cannot be written: No space left on device$"), writing("it"):
         raise problem
+
+
+def test_a_command_can_be_typed_as_it_stands() -> None:
+    assert command("report", "runs/simclr-1") == "unlabel report runs/simclr-1"
+    assert command("report", "runs/[set b]-1") == "unlabel report 'runs/[set b]-1'"

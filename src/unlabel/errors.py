@@ -1,5 +1,6 @@
 """What the user did wrong, in one sentence each; the command line prints them and exits with status 2."""
 
+import shlex
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -27,6 +28,11 @@ def nearest(word: str, known: Iterable[str]) -> str:
     begun = sorted((name for name in lower if len(asked) > 2 and name.startswith(asked)), key=len)
     match = get_close_matches(asked, lower, n=1) or begun
     return f"; did you mean `{lower[match[0]]}`?" if match else ""
+
+
+def command(*words: object) -> str:
+    """A command of unlabel for a sentence, as a shell takes it: `unlabel report 'runs/[set b]-1'`."""
+    return shlex.join(["unlabel", *map(str, words)])
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from unlabel.engine.advice import Advice
 from unlabel.engine.keep import load_backbone
 from unlabel.engine.places import check_file
 from unlabel.engine.progress import stages
-from unlabel.errors import Fault, writing
+from unlabel.errors import Fault, command, writing
 from unlabel.evaluation.alike import alike
 from unlabel.reporting.scan_page import write_scan
 
@@ -70,7 +70,8 @@ def scan(
         engine_options.check("simclr", {"data": str(data), "budget": budget})
     network, view = (None, None) if run is None else (load_backbone(run), view_of(run))
     if Path(data).suffix == PACK and Path(data).is_file():
-        raise Fault(f"{data} is a pack: scan the folder that it was made of (`unlabel pack --verify {data}` checks it)")
+        checks = command("pack", "--verify", data)
+        raise Fault(f"{data} is a pack: scan the folder that it was made of (`{checks}` checks it)")
     with stages(console, "reading") as tell:
         found = look_through(data, progress=lambda done, total: tell(f"{done:,} of {total:,} files", done / total))
     if run is not None and network is not None and view is not None:

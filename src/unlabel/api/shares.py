@@ -6,7 +6,7 @@ from typing import Any
 
 from unlabel.api.pretraining import Result
 from unlabel.engine.folder import RunFolder, read_json, write_json
-from unlabel.errors import Fault, Interrupted
+from unlabel.errors import Fault, Interrupted, command
 from unlabel.reporting.shares_page import write_shares
 
 _FILE = "finetuning.json"
@@ -79,7 +79,7 @@ def _each(folder: Path, fit: Callable[[float, Path], Result], go_on: Callable[[P
         except Interrupted as stop:
             raise Interrupted(
                 f"stopped with {share:.3g} of the labels; everything is saved: go on with "
-                f"`unlabel finetune --resume {folder}`"
+                f"`{command('finetune', '--resume', folder)}`"
             ) from stop
         rows.append(_row(share, place))
         stored = stored | {"shares": rows, "finished": len(rows) == len(stored["asked"])}
@@ -95,7 +95,8 @@ def _never(path: Path) -> Result:
 def _row(share: float, place: RunFolder) -> dict[str, Any]:
     """What became of one share."""
     run = place.read()
-    found = read_json(place.evaluation, f"{place.evaluation} is missing or damaged: `unlabel evaluate {place.path}`")
+    again = command("evaluate", place.path)
+    found = read_json(place.evaluation, f"{place.evaluation} is missing or damaged: `{again}`")
     return {
         "share": share,
         "labels": run["labels"]["images"],

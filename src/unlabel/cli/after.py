@@ -1,19 +1,18 @@
 """Commands for a run folder: evaluate, segment, embed, neighbors, atlas, report, export, translate."""
 
+import shlex
+
 import click
 
 from unlabel.cli import LOG, OUT, cli, conclude, example
 from unlabel.console import tell
-from unlabel.errors import Fault
+from unlabel.errors import Fault, command
 
 ALL = (
     "Clustering, corrupted images and, with masks, objects too. The network sees 96 times a thousand images: minutes "
     "at 32 px, perhaps an hour at 224 px without a GPU; how long is told when it begins."
 )
-APART = (
-    "not among them, because they train networks: `unlabel finetune {run} --labels 1%,10%,100%` and "
-    "`unlabel segment {run} --data SCENES`"
-)
+APART = "not among them, because they train networks: `{shares}` and `{scenes}`"
 RUN = click.argument("run", type=click.Path())
 SERVE = "python -m http.server --bind 127.0.0.1 --directory"
 
@@ -36,7 +35,9 @@ def evaluate(run: str, data: str | None, everything: bool) -> None:
     for line in tables(result.evaluation or {}):
         tell(OUT, line)
     if everything:
-        tell(OUT, APART.format(run=run))
+        shares = command("finetune", run, "--labels", "1%,10%,100%")
+        scenes = command("segment", run, "--data", "SCENES")
+        tell(OUT, APART.format(shares=shares, scenes=scenes))
     conclude(result)
 
 
@@ -149,7 +150,7 @@ def atlas(run: str, data: str | None, images: int | None, port: int | None, no_o
 
     written = api.atlas(run, data=data, images=images, port=port, browser=not no_open, export=export, console=LOG)
     if written is not None:
-        tell(OUT, f"atlas: {written}; look at it with `{SERVE} {written}`")
+        tell(OUT, f"atlas: {written}; look at it with `{SERVE} {shlex.quote(str(written))}`")
 
 
 @cli.command(epilog=example("unlabel report runs/simclr-photos-1"))

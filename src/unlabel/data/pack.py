@@ -35,7 +35,7 @@ from torch import Tensor
 from unlabel.data.ahead import cores
 from unlabel.data.jpeg import Jpeg
 from unlabel.data.source import Look, Source, Unreadable, digest
-from unlabel.errors import Fault
+from unlabel.errors import Fault, command
 
 SUFFIX = ".pack"
 BATCH = 256  # rows; what is lost at most when packing is cut off
@@ -264,7 +264,7 @@ def _facts(file: Path) -> dict[str, Any]:
             told = re.search(rb'\{"version".*?\}(?=\0)', stream.read(length) if begin == _BEGIN else b"", re.DOTALL)
         found = json.loads(told[0]) if told else None
     except FileNotFoundError:
-        raise Fault(f"there is no pack {file}: `unlabel pack DIR -o {file}` makes one") from None
+        raise Fault(f"there is no pack {file}: `{command('pack', 'DIR', '-o', file)}` makes one") from None
     except (OSError, struct.error, ValueError):
         found = None
     if found is None:

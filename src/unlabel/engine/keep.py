@@ -16,7 +16,7 @@ from unlabel.engine.folder import RunFolder, read_json, read_lines, write_atomic
 from unlabel.engine.job import Job, build_method, recipe
 from unlabel.engine.kinds import kind_of
 from unlabel.engine.machine import keep_freed_memory
-from unlabel.errors import Fault
+from unlabel.errors import Fault, command
 from unlabel.methods import Method, Translates
 from unlabel.nn import backbones
 from unlabel.nn.lab import LabPair
@@ -61,7 +61,7 @@ def backbone_facts(folder: RunFolder) -> dict[str, Any]:
             f"{folder.path} holds a {job.run.method} run, which translates images and has no backbone: "
             "use `unlabel translate`"
         )
-    go_on = f"unlabel pretrain --resume {folder.path}"
+    go_on = command("pretrain", "--resume", folder.path)
     return network_facts(folder.backbone, f"{folder.path} has no backbone yet: finish the run with `{go_on}`")
 
 

@@ -11,7 +11,7 @@ from unlabel.console import tell
 from unlabel.engine.folder import RunFolder, read_json, write_json
 from unlabel.engine.job import Job
 from unlabel.engine.services import SERVICES, Begun, Ending, Service
-from unlabel.errors import Fault, Interrupted
+from unlabel.errors import Fault, Interrupted, command
 
 
 def need(names: Iterable[str] | None) -> None:
@@ -45,7 +45,7 @@ class Loggers:
                 if name not in known:
                     raise Fault(
                         f"{service.title} cannot be opened ({_first_line(problem)}): mend it, then "
-                        f"`unlabel {self.job.command} --resume {self.folder.path}`, or begin anew without it"
+                        f"`{command(self.job.command, '--resume', self.folder.path)}`, or begin anew without it"
                     ) from problem
                 self._say(service, problem)
                 continue

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from unlabel.engine.sources import Sources
+from unlabel.errors import command
 from unlabel.evaluation.shape import MANY, MOST_VIEWS, lidar_views
 from unlabel.methods import Method
 
@@ -62,6 +63,6 @@ def remarks(result: Mapping[str, Any], earlier: Mapping[str, Any], run: Path) ->
     if gone:
         said.append(
             f"{' and '.join(gone)} had been measured of other weights or images, or by another protocol, and are left "
-            f"out: `unlabel evaluate {run} --all` measures them"
+            f"out: `{command('evaluate', run, '--all')}` measures them"
         )
     return said

@@ -19,7 +19,7 @@ from unlabel.engine.job import Job, recipe
 from unlabel.engine.keep import network_facts, spec_of
 from unlabel.engine.kinds import kind_of
 from unlabel.engine.sources import Sources
-from unlabel.errors import Fault
+from unlabel.errors import Fault, command
 from unlabel.methods import Method, Reads
 from unlabel.nn import backbones
 from unlabel.views import View, evaluation
@@ -87,7 +87,7 @@ def load_towers(run: str | Path) -> Towers:
     job = Job.from_dict(folder.read())
     if not kind_of(job.run.method).captions:
         raise Fault(f"{run} holds a {job.run.method} run, which knows no texts: train one that does, such as clip")
-    go_on = f"unlabel pretrain --resume {folder.path}"
+    go_on = command("pretrain", "--resume", folder.path)
     missing = f"{folder.path} has no networks yet: finish the run with `{go_on}`"
     facts = network_facts(folder.towers_facts, missing, "timm", "method", "hyper")
     method = _built(facts)

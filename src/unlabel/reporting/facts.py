@@ -10,6 +10,7 @@ from unlabel.diagnostics import WRONG, title
 from unlabel.diagnostics import verdict as judge
 from unlabel.engine.folder import trained_updates
 from unlabel.engine.kinds import TAUGHT, kind_of
+from unlabel.errors import command
 from unlabel.reporting.charts import CONTROLS, Table
 from unlabel.reporting.classified import ROLES, WHO, top1
 from unlabel.reporting.files import RunFiles
@@ -120,11 +121,11 @@ def status(run: RunFiles) -> list[str]:
             if isinstance(total, int) and total
             else f"{counted(seen, 'update is', 'updates are')}"
         )
-        command = nested(run.run.get("run")).get("method") if run.run.get("origin") else "pretrain"
-        said.append(f"Training is not finished: {done} done. `unlabel {command} --resume {run.folder}` goes on.")
+        began = nested(run.run.get("run")).get("method") if run.run.get("origin") else "pretrain"
+        said.append(f"Training is not finished: {done} done. `{command(began, '--resume', run.folder)}` goes on.")
     elif run.evaluation is None:
         said.append(
-            f"The representation was not evaluated: `unlabel evaluate {run.folder}` compares it with its controls."
+            f"The representation was not evaluated: `{command('evaluate', run.folder)}` compares it with its controls."
         )
     return said
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from unlabel.engine.folder import RunFolder, read_json, trained_updates
 from unlabel.engine.keep import spec_of
-from unlabel.errors import Fault
+from unlabel.errors import Fault, command
 from unlabel.reporting.segmented import FILES as SEGMENTATIONS
 from unlabel.reporting.words import finite, spread
 
@@ -155,12 +155,12 @@ def read_numbers(place: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     run = folder.read()
     found = {}
     if folder.evaluation.exists():
-        found = _read(
-            folder.evaluation, f"{folder.evaluation} is damaged; `unlabel evaluate {folder.path}` writes it anew"
-        )
+        again = command("evaluate", folder.path)
+        found = _read(folder.evaluation, f"{folder.evaluation} is damaged; `{again}` writes it anew")
     for name in SEGMENTATIONS:
         if (pixels := folder.path / f"{name}.json").exists():
-            found[name] = _read(pixels, f"{pixels} is damaged; `unlabel segment {folder.path}` writes it anew")
+            again = command("segment", folder.path)
+            found[name] = _read(pixels, f"{pixels} is damaged; `{again}` writes it anew")
     facts = _facts(folder)
     return {**run, "network": _title(facts), "network_facts": facts}, {**found, "cost": cost_of(run)}
 
