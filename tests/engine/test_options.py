@@ -2,10 +2,13 @@
 
 import pytest
 
+from unlabel.engine.job import decide
 from unlabel.engine.options import check, chosen_views, hyperparameters, needs_backbone
-from unlabel.engine.run import convert, seconds
+from unlabel.engine.run import Run, convert, seconds
+from unlabel.engine.sources import open_sources
 from unlabel.errors import Fault, Faults
 from unlabel.methods import get
+from unlabel.recipes import choose
 
 
 def faults(method: str, **options: object) -> list[str]:
@@ -44,6 +47,34 @@ def test_combinations_that_exclude_each_other() -> None:
     assert "nesterov" in faults("simclr", data="shapes", optimiser="adam", nesterov="yes")[0]
 
 
+def test_a_batch_of_one_image_is_for_methods_that_look_at_one_alone() -> None:
+    for method in ("simclr", "byol", "finetune"):
+        assert "`batch_size` is 1" in faults(method, data="shapes", batch_size=1)[0]
+    for method in ("mae", "rotation"):
+        assert check(method, {"data": "shapes", "batch_size": 1})
+    assert check("cut", {"data": "shapes", "data_b": "shapes", "batch_size": 1})
+
+
+@pytest.mark.parametrize(
+    ("option", "owner"),
+    [({"crop_alpha": 0.5}, {"crops": "salient"}), ({"crop_warmup": 0.1}, {"crops": "central"}),
+     ({"crop_cover": 0.5}, {"crops": "contrastive"}), ({"background_share": 0.5}, {"background": "none"}),
+     ({"betas": "0.9,0.99"}, {"optimiser": "sgd"}), ({"momentum": 0.8}, {"optimiser": "adamw"}),
+     ({"milestones": "0.5,0.9"}, {"schedule": "cosine"}), ({"final_lr": 0.1}, {"schedule": "constant"})],
+)  # fmt: skip
+def test_an_option_without_effect_is_refused(option: dict[str, object], owner: dict[str, str]) -> None:
+    (fault,) = faults("simclr", data="shapes", **option, **owner)
+    assert fault.startswith(f"`{next(iter(option))}` belongs to {next(iter(owner))}=")
+    assert check("simclr", {"data": "shapes", **option})  # a recipe may bring what it belongs to
+
+
+def test_what_the_paper_or_the_recipe_chose_is_not_refused() -> None:
+    assert check("rotation", {"data": "shapes", "optimiser": "adamw"})  # its paper has Nesterov's momentum
+    chosen = check("amdim", {"data": "shapes:64", "optimiser": "sgd", "size": 32})
+    start = choose("amdim", "small", data="", size=32)[1]
+    assert "betas" in start and decide(chosen, start, open_sources(Run(**chosen.run))).plan.optimiser == "sgd"
+
+
 def test_text_and_values_mean_the_same() -> None:
     by_text = check(
         "simclr", {"data": "shapes", "temperature": "0.2", "epochs": "3", "channels-last": "no", "lr_per": "none"}
@@ -67,6 +98,14 @@ def test_durations(text: str, value: float) -> None:
 @pytest.mark.parametrize("text", ["", "m", "-3m", "ten", "nan", "inf"])
 def test_what_is_no_duration(text: str) -> None:
     assert "duration" in faults("simclr", data="shapes", budget=text)[0]
+
+
+def test_a_number_where_several_are_expected() -> None:
+    assert faults("simclr", data="shapes", betas=0.9) == [
+        "option `betas` is 0.9, but must be 2 numbers separated by commas"
+    ]
+    options = {"data": "shapes", "schedule": "steps", "milestones": 0.5, "step_rates": 0.1}
+    assert check("simclr", options).plan["milestones"] == (0.5,)
 
 
 def test_convert_tells_what_was_expected() -> None:

@@ -11,11 +11,11 @@ from unlabel.data.loader import check_objects
 from unlabel.engine.attention import explicit_is_faster
 from unlabel.engine.kinds import kind_of
 from unlabel.engine.machine import Settings, settings
-from unlabel.engine.options import Options, chosen_views, hyperparameters, needs_backbone
+from unlabel.engine.options import Options, chosen_views, hyperparameters, needs_backbone, without_effect
 from unlabel.engine.policies import with_policies
 from unlabel.engine.run import Device, Run
 from unlabel.engine.sources import Sources, image_size
-from unlabel.errors import Fault
+from unlabel.errors import Fault, Faults
 from unlabel.nn import backbones
 from unlabel.nn.maps import convolutional
 from unlabel.optim.plan import Plan
@@ -141,6 +141,8 @@ def decide(
     plan = replace(method.plan, **{n: v for n, v in start.items() if n in plan_names} | options.plan)
     run_names = {f.name for f in fields(Run)}
     run = Run(**{n: v for n, v in start.items() if n in run_names} | options.run)
+    if idle := without_effect({**options.run, **options.plan}, {**vars(run), **vars(plan)}):
+        raise Faults(idle)
     run = replace(run, size=_size(run, sources, origin))
     channels = sources.training[0].channels
     if channels != 3 and not needs_backbone(method):
@@ -158,6 +160,8 @@ def decide(
         channels_last=choice.channels_last,
     )
     images = max(len(source) for source in sources.training)
+    if images < 2:
+        raise Fault(f"{run.data} has fewer than two images to train on")
     plan = replace(plan, batch_size=min(plan.batch_size, images))
     per_epoch = max(1, images // (plan.batch_size * run.accumulate))
     updates = 0 if run.budget else plan.epochs * per_epoch

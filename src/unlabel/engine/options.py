@@ -13,6 +13,22 @@ from unlabel.errors import Fault, Faults, nearest
 from unlabel.nn import backbones
 from unlabel.views import Recipe, named
 
+_BELONGS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "crop_alpha": ("crops", ("contrastive", "central")),
+    "crop_threshold": ("crops", ("contrastive",)),
+    "crop_warmup": ("crops", ("contrastive",)),
+    "crop_interval": ("crops", ("contrastive",)),
+    "crop_cover": ("crops", ("salient",)),
+    "background_share": ("background", ("remove", "random", "swap")),
+    "momentum": ("optimiser", ("sgd", "lars")),
+    "nesterov": ("optimiser", ("sgd",)),
+    "betas": ("optimiser", ("adam", "adamw")),
+    "final_lr": ("schedule", ("cosine", "linear-tail")),
+    "milestones": ("schedule", ("steps",)),
+    "step_rates": ("schedule", ("steps",)),
+}
+"""Options that have an effect with some values of another one alone."""
+
 _NOT_HYPER = {"self", "backbone", "size", "origin", "classes"}  # given by the engine, not by the user
 
 
@@ -85,11 +101,25 @@ def check(method_name: str, chosen: Mapping[str, Any]) -> Options:
     if "epochs" in plan and run.get("budget") is not None:
         faults.append("both epochs and budget are given: choose one of them")
     if method is not None:
-        faults += replace(method.plan, **plan).faults()
+        planned = replace(method.plan, **plan)
+        # Nesterov's form may be the paper's, and not chosen: it is judged by `without_effect`.
+        faults += replace(planned, nesterov=planned.nesterov and planned.optimiser == "sgd").faults()
+        if planned.batch_size == 1 and method.family in ("joint-embedding", "labelled"):
+            faults.append(f"`batch_size` is 1; {method.title} needs images beside each other, 2 or more")
+    faults += without_effect({**run, **plan}, {**run, **plan})
     faults += _together(run, method)
     if faults:
         raise Faults(faults)
     return Options(run, plan, own)
+
+
+def without_effect(chosen: Mapping[str, Any], known: Mapping[str, Any]) -> list[str]:
+    """Faults of options that were chosen and do nothing beside what is known of the others, by name."""
+    return [
+        f"`{name}` belongs to {owner}={' or '.join(values)}, and does nothing with {known[owner]}: leave it out"
+        for name, (owner, values) in _BELONGS.items()
+        if chosen.get(name, False) is not False and owner in known and known[owner] not in values
+    ]
 
 
 def chosen_views(name: str, size: int, method: type[methods.Method] | None) -> Recipe:

@@ -2,7 +2,7 @@
 
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args, get_origin
 
@@ -188,7 +188,9 @@ def convert(value: Any, kind: Any) -> Any:
             raise ValueError("true or false")
         return words[str(value).lower()]
     if get_origin(kind) is tuple:
-        parts = [part.strip() for part in value.strip("()").split(",")] if isinstance(value, str) else list(value)
+        if isinstance(value, str):
+            value = [part.strip() for part in value.strip("()").split(",")]
+        parts = list(value) if isinstance(value, Iterable) else [value]
         inner = get_args(kind)
         inner = inner[:1] * len(parts) if Ellipsis in inner else inner
         if len(parts) != len(inner):
