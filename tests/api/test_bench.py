@@ -13,7 +13,8 @@ import unlabel
 from unlabel.api import benching
 from unlabel.data.ahead import cores
 from unlabel.engine.controls import measured_controls
-from unlabel.engine.folder import RunFolder
+from unlabel.engine.folder import RunFolder, alone
+from unlabel.engine.run import KINDS, convert
 from unlabel.errors import Fault, Faults
 from unlabel.reporting.leaderboard import markdown, write_leaderboard
 from unlabel.reporting.rows import Row
@@ -121,6 +122,12 @@ def test_all_mistakes_are_told_at_once_and_nothing_is_written(tmp_path: Path) ->
     for part in ("temperature", "byol", "seeds must be different", "`seed` is not for a bench", "jobs must be from 1"):
         assert part in said
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(("name", "value"), [("lr_per", None), ("betas", (0.9, 0.95)), ("log", ("tensorboard",))])
+def test_values_of_python_reach_the_runs(name: str, value: object) -> None:
+    word = benching._as_word(value)
+    assert convert(word, KINDS[name]) == value
 
 
 def test_every_entry_has_a_folder_of_its_own() -> None:
@@ -292,6 +299,14 @@ def test_translations_are_compared_by_their_distance_and_readers_with_guessing(t
     assert rows["guessing"].mean("zeroshot") == 10 and rows["reads"].mean("zeroshot") == 30
     assert rows["near"].mean("epochs") == 1.5 and rows["near"].mean("minutes") == 1
     assert "| near | 1 | – | 60.00 |" in markdown(list(rows.values()))
+
+
+def test_the_runs_of_a_bench_are_trained_by_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(benching, "_start", InThisProcess)
+    benching.same_bench(tmp_path, OPTIONS)
+    with alone(tmp_path / "bench.json", ""), pytest.raises(Fault, match="another bench trains the runs in"):
+        unlabel.bench(["simclr"], out=tmp_path, **OPTIONS)
+    assert [path.name for path in tmp_path.iterdir()] == ["bench.json"]
 
 
 def test_a_bench_json_that_is_no_object_is_a_fault(tmp_path: Path) -> None:

@@ -180,6 +180,8 @@ def test_a_run_goes_on_without_its_gpu(tmp_path: Path, cnn_run: Path, monkeypatc
         unlabel.pretrain(resume=folder.path)
     with pytest.raises(Fault, match="must be one of auto, cpu"):
         unlabel.pretrain(resume=folder.path, device="gpu")
+    with pytest.raises(Fault, match="torch finds no cuda"):
+        unlabel.pretrain(resume=folder.path, device="cuda")
     unlabel.pretrain(resume=folder.path, device="cpu")
     stored = folder.read()
     assert stored["finished"] and stored["settings"]["device"] == stored["run"]["device"] == "cpu"

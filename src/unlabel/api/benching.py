@@ -21,7 +21,7 @@ from unlabel.data import open_source
 from unlabel.data.ahead import cores
 from unlabel.engine import options as engine_options
 from unlabel.engine.callbacks import Signals
-from unlabel.engine.folder import RunFolder, read_json, write_json
+from unlabel.engine.folder import RunFolder, alone, read_json, write_json
 from unlabel.engine.loggers import need
 from unlabel.engine.places import check_folder
 from unlabel.errors import Fault, Faults, Interrupted
@@ -31,6 +31,8 @@ _OWN = ("out", "seed", "resume", "method", "controls")
 """Options of a single run that a bench sets itself."""
 
 _LONGEST = 150  # letters of a folder's name that come from an entry
+
+_OPTIONS = "bench.json"  # what a bench was begun with
 
 _GLANCE = 0.1  # seconds between looks at whether a run is over
 
@@ -96,7 +98,7 @@ def bench(
             {row: [place for (entry, _), place in places.items() if entry == row and place in done] for row in rows},
         )
 
-    for ended in _trained(todo, jobs, console):
+    for ended in _trained(out, todo, jobs, console):
         done.add(ended)
         written()
     page = written()
@@ -167,7 +169,7 @@ def _check(
 def same_bench(out: Path, chosen: dict[str, Any], jobs: int = 1) -> None:
     """One folder holds one comparison: Fault if it was begun with other options, or another share of the cores."""
     chosen = chosen | ({"jobs": jobs} if jobs > 1 else {})
-    path, said = out / "bench.json", {name: str(value) for name, value in sorted(chosen.items())}
+    path, said = out / _OPTIONS, {name: str(value) for name, value in sorted(chosen.items())}
     if path.exists():
         before = read_json(path, f"{path} is damaged: choose another --out")
         if before != said:
@@ -206,11 +208,15 @@ def _shares(jobs: int) -> list[set[int] | None]:
     return [set(mine[i * each : (i + 1) * each]) for i in range(jobs)]
 
 
-def _trained(todo: Sequence[_Run], jobs: int, console: Console) -> Iterator[Path]:
-    """Train runs, `jobs` at once; the folder of each when it has ended. Interrupted after Ctrl-C, all told to save."""
+def _trained(out: Path, todo: Sequence[_Run], jobs: int, console: Console) -> Iterator[Path]:
+    """Train runs, `jobs` at once; the folder of each when it has ended. Interrupted after Ctrl-C, all told to save.
+
+    Fault where another process is at it.
+    """
     waiting, free = deque(todo), _shares(jobs)
     running: dict[subprocess.Popen[bytes], tuple[Path, set[int] | None]] = {}
-    with Signals() as signals:
+    other = f"another bench trains the runs in {out}: wait for its end, or stop it"
+    with alone(out / _OPTIONS, other), Signals() as signals:
         try:
             while (waiting or running) and not signals.asked:
                 while waiting and free:
@@ -238,11 +244,18 @@ def _start(run: _Run, share: set[int] | None) -> "subprocess.Popen[bytes]":
     if RunFolder(run.place).run_json.exists():
         words = ["--resume", str(run.place)]
     else:
-        words = [run.method, *(f"{name}={value}" for name, value in run.options.items()), f"out={run.place}"]
+        words = [run.method, *(f"{name}={_as_word(value)}" for name, value in run.options.items()), f"out={run.place}"]
     command = [sys.executable, "-m", "unlabel", "pretrain", *words]
     with open(log_of(run.place), "w", encoding="utf-8") as lines, _on(share):
         # In a session of its own the run is told to stop once, by us, and saves what it has.
         return subprocess.Popen(command, stdout=lines, stderr=subprocess.STDOUT, start_new_session=True)
+
+
+def _as_word(value: Any) -> str:
+    """A value as it is written on the command line."""
+    if isinstance(value, tuple | list):
+        return ",".join(map(_as_word, value))
+    return "none" if value is None else str(value)
 
 
 @contextmanager

@@ -1,17 +1,23 @@
 """A run folder: where its files are, and how they are written so that none is ever half there."""
 
-import fcntl
 import json
 import math
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import count
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from unlabel.errors import Fault, writing
+
+fcntl: ModuleType | None
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 _LEFT = re.compile(r"\..+\.\d+\.tmp")  # what `write_atomically` calls a file that is not whole yet
 
@@ -159,22 +165,9 @@ class RunFolder:
             if _LEFT.fullmatch(path.name):
                 path.unlink(missing_ok=True)
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Inside, this run is ours to train: Fault where another process does so.
-
-        What is locked is the journal, so that nothing is left of it in the folder; a crash lets go of it.
-        """
-        with writing(self.metrics):
-            journal = open(self.metrics, "ab")  # noqa: SIM115 (closed below)
-        with journal:
-            try:
-                fcntl.flock(journal, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise Fault(f"{self.path} is being trained by another process: wait for its end, or stop it") from None
-            except OSError:
-                pass  # a file system that knows no locks
-            yield
+    def held(self) -> AbstractContextManager[None]:
+        """Inside, this run is ours to train: Fault where another process does so. The journal is what is locked."""
+        return alone(self.metrics, f"{self.path} is being trained by another process: wait for its end, or stop it")
 
     def readings(self) -> Iterator[dict[str, Any]]:
         """The lines of metrics.jsonl but for broken ones, which the report counts."""
@@ -208,6 +201,25 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
                 entry = json.loads(line) if line.endswith("\n") else None
                 if isinstance(entry, dict):
                     yield entry
+
+
+@contextmanager
+def alone(file: Path, otherwise: str) -> Iterator[None]:
+    """Inside, no other process is inside with this file, which stays as it is; Fault with the sentence `otherwise`.
+
+    Nothing is left behind, and a crash lets go of it. Where file system or machine know no locks, nobody is kept out.
+    """
+    with writing(file):
+        locked = open(file, "ab")  # noqa: SIM115 (closed below)
+    with locked:
+        try:
+            if fcntl is not None:
+                fcntl.flock(locked, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Fault(otherwise) from None
+        except OSError:
+            pass
+        yield
 
 
 def fresh(base: Path, name: str) -> Path:

@@ -10,7 +10,7 @@ from unlabel import methods
 from unlabel.data.loader import check_objects
 from unlabel.engine.attention import explicit_is_faster
 from unlabel.engine.kinds import kind_of
-from unlabel.engine.machine import Settings, settings
+from unlabel.engine.machine import Settings, available, settings
 from unlabel.engine.options import Options, chosen_views, hyperparameters, needs_backbone, without_effect
 from unlabel.engine.policies import with_policies
 from unlabel.engine.run import Device, Run
@@ -182,7 +182,7 @@ def decide(
 
 def moved(job: Job, device: Device) -> Job:
     """The job on another device, in bf16 only where it was so and that device has it; Fault where there is none."""
-    if device == job.run.device:
+    if device == job.run.device and available(device):
         return job
     run = replace(job.run, device=device, precision="auto" if job.run.precision == "bf16" else job.run.precision)
     choice = _settings(run, job.backbone)
