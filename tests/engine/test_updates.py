@@ -187,6 +187,7 @@ class Told(Method):
 
     def __init__(self, automatic: bool = True) -> None:
         super().__init__()
+        self.total_updates = UPDATES
         self.automatic_optimization = automatic
         self.plan = Plan(optimiser="sgd", lr=1.0, lr_per=None, momentum=0.0, schedule="constant")
         self.weight = nn.Parameter(torch.zeros(2, 2, dtype=torch.float64))

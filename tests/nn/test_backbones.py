@@ -106,7 +106,7 @@ def test_a_network_that_cannot_run_at_the_size_is_a_fault() -> None:
 
 def test_arguments_that_timm_refuses_are_a_fault() -> None:
     with pytest.raises(Fault, match="`resnet18` cannot work on 32 px images"):
-        build(Spec("resnet18", "resnet18", {"depth": 1}, "timm", 32))
+        build(Spec("resnet18", "resnet18", {"no_such_argument": 1}, "timm", 32))
 
 
 @pytest.mark.parametrize(
@@ -118,9 +118,9 @@ def test_arguments_that_timm_refuses_are_a_fault() -> None:
         ("local-dir:resnet18", {"num_classes": 0}),
     ],
 )
-def test_a_spec_loads_no_file_and_holds_no_code(name: str, kwargs: dict[str, object]) -> None:
+def test_a_stored_spec_loads_no_file_and_holds_no_code(name: str, kwargs: dict[str, object]) -> None:
     with pytest.raises(Fault, match="altered or damaged; restore it"):
-        Spec("resnet18", name, kwargs, "timm", 32)
+        Spec.stored({"name": "resnet18", "timm": name, "kwargs": kwargs, "stem": "timm", "size": 32})
 
 
 def test_a_network_without_a_vector_is_a_fault() -> None:

@@ -37,7 +37,7 @@ class Origin:
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> "Origin":
         """The origin that run.json describes."""
-        return cls(stored["path"], Job.from_dict(stored["job"]), backbones.Spec(**stored["kept"]))
+        return cls(stored["path"], Job.from_dict(stored["job"]), backbones.Spec.stored(stored["kept"]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +102,7 @@ class Job:
                 run=Run(**_tuples(stored["run"])),
                 plan=Plan(**_tuples(stored["plan"])),
                 hyper=_tuples(stored["hyper"]),
-                backbone=backbones.Spec(**spec) if spec else None,
+                backbone=backbones.Spec.stored(spec) if spec else None,
                 settings=Settings(**_tuples(stored["settings"])),
                 images=stored["images"],
                 updates_per_epoch=stored["updates_per_epoch"],

@@ -98,7 +98,7 @@ def load_backbone(run: str | Path) -> nn.Module:
 def spec_of(facts: dict[str, Any]) -> backbones.Spec:
     """The backbone that backbone.json describes."""
     names = {field.name for field in fields(backbones.Spec)} & set(facts)
-    return backbones.Spec(**{name: facts[name] for name in names})
+    return backbones.Spec.stored({name: facts[name] for name in names})
 
 
 def load_method(run: str | Path) -> tuple[Job, Method]:

@@ -13,6 +13,7 @@ A `Spec` is plain values from which the same network is always built, here or by
 import inspect
 import math
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeGuard
@@ -73,7 +74,7 @@ _ARGUMENTS = {
 
 @dataclass(frozen=True)
 class Spec:
-    """What a backbone is built from; plain values. Fault for what `resolve` never makes, as an altered file may say.
+    """What a backbone is built from; plain values.
 
     name    as asked for
     timm    the name in timm
@@ -94,13 +95,17 @@ class Spec:
     grid: int = 0
     overlap: float = 0.0
 
-    def __post_init__(self) -> None:
-        ours = isinstance(self.timm, str) and timm.is_model(self.timm) and isinstance(self.kwargs, dict)
-        if not ours or not self.kwargs.keys() <= _ARGUMENTS:
+    @classmethod
+    def stored(cls, values: Mapping[str, Any]) -> "Spec":
+        """The one that a file describes; Fault for what `resolve` never makes, as an altered file may say."""
+        spec = cls(**values)
+        ours = isinstance(spec.timm, str) and timm.is_model(spec.timm) and isinstance(spec.kwargs, dict)
+        if not ours or not spec.kwargs.keys() <= _ARGUMENTS:
             raise Fault(
-                f"no backbone is built as timm's `{self.timm}` with {self.kwargs}: the file that says so was altered "
+                f"no backbone is built as timm's `{spec.timm}` with {spec.kwargs}: the file that says so was altered "
                 "or damaged; restore it, or train again"
             )
+        return spec
 
     @property
     def title(self) -> str:
